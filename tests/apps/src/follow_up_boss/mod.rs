@@ -1,0 +1,299 @@
+//! A simulator of the Follow Up Boss HTTP API.
+//!
+//! It serves people, users, notes, tasks, custom fields, `/identity` and `/me`
+//! under `/v1`, with the paging, filters, rate limits, errors and oddities
+//! described in the Follow Up Boss API reference and by its users. A test
+//! starts it with [`Simulator::start`], points its client at
+//! [`Simulator::url`], and can look behind the scenes: the records
+//! ([`Account`], which a simulator dereferences to), the log of requests, and
+//! the faults ordered with [`Simulator::fail_next`].
+//!
+//! Where the reference says nothing, this was chosen:
+//! - A trashed person keeps its record with the stage `Trash`. Lists show it
+//!   with `includeTrash=true` only, and so does `GET /people/{id}`, which
+//!   otherwise answers 404, as do writes. Notes and tasks are erased.
+//! - A 429, like any refusal, has the body `{"errorMessage": "..."}`.
+//! - Credentials with a password are bad credentials.
+//! - An expired account answers 403 everywhere.
+//! - `fields=allCustom` sends the id and the custom fields, `allFields`
+//!   everything but `relationships`.
+//! - A task's `isCompleted` is 0 or 1, a note's `isHtml` a boolean (though old
+//!   records differ), unknown query parameters are ignored.
+//!
+//! More such choices are noted in `paging.rs`, `filters.rs`, `write.rs` and
+//! `limits.rs`. Not simulated: OAuth, webhooks and the resources not named
+//! above. `records.rs` is where a further resource begins.
+
+mod account;
+mod bulk;
+mod columns;
+mod data;
+mod faults;
+mod filters;
+mod journal;
+mod limits;
+mod messy;
+mod moments;
+mod paging;
+mod records;
+mod reply;
+mod routes;
+mod select;
+mod store;
+mod world;
+mod write;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+pub use account::{Account, AccountConfig};
+pub use data::Dataset;
+pub use faults::Fault;
+pub use journal::LoggedRequest;
+pub use limits::{Allowances, RateLimits};
+pub use records::Kind;
+
+use limits::Limiter;
+use world::World;
+
+/// A registered system: the pair sent as `X-System` and `X-System-Key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct System {
+    /// The system's name.
+    pub name: String,
+    /// The key issued to it.
+    pub key: String,
+}
+
+/// What to simulate.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; by default a free port of the loopback interface.
+    pub listen: SocketAddr,
+    /// The accounts, of which the first is the one a [`Simulator`] stands for.
+    pub accounts: Vec<AccountConfig>,
+    /// Systems that get the higher limits.
+    pub systems: Vec<System>,
+    /// How requests are limited.
+    pub limits: RateLimits,
+    /// How long a person created by request cannot be found by new notes and
+    /// tasks. None by default.
+    pub settling: Duration,
+    /// How many of the latest requests are kept in the log.
+    pub journal_capacity: usize,
+}
+
+impl Config {
+    /// The owner's key of the default account.
+    pub const API_KEY: &'static str = "fka_demo";
+
+    /// One account with these records; its owner's key is [`Self::API_KEY`].
+    pub fn new(dataset: Dataset) -> Self {
+        Self::of(AccountConfig::new(dataset).key(Self::API_KEY, 1))
+    }
+
+    /// One account.
+    pub fn of(account: AccountConfig) -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            accounts: vec![account],
+            systems: Vec::new(),
+            limits: RateLimits::default(),
+            settling: Duration::ZERO,
+            journal_capacity: 10_000,
+        }
+    }
+
+    /// The same with one more account.
+    pub fn account(mut self, account: AccountConfig) -> Self {
+        self.accounts.push(account);
+        self
+    }
+
+    /// The same with one more registered system.
+    pub fn system(mut self, name: impl Into<String>, key: impl Into<String>) -> Self {
+        self.systems.push(System {
+            name: name.into(),
+            key: key.into(),
+        });
+        self
+    }
+
+    /// The same with other rate limits.
+    pub fn limits(self, limits: RateLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The same, listening elsewhere.
+    pub fn listen(self, listen: SocketAddr) -> Self {
+        Self { listen, ..self }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new(Dataset::demo())
+    }
+}
+
+/// A running simulator, on a thread of its own. It dereferences to its first
+/// [`Account`] and stops, cutting its connections, when dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    world: Arc<World>,
+    primary: Arc<Account>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Simulator {
+    /// Starts to serve; requests are accepted from when this returns. It may
+    /// be called inside or outside an async runtime.
+    pub fn start(config: Config) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(config.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let world = Arc::new(World::new(format!("http://{address}"), config));
+        let primary = world
+            .accounts
+            .first()
+            .cloned()
+            .ok_or_else(|| io::Error::other("a simulator needs an account"))?;
+
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        let router = Router::new()
+            .fallback(world::serve)
+            .with_state(Arc::clone(&world));
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("follow-up-boss-sim".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    // A socket that refuses the option works all the same.
+                    let listener = listener.tap_io(|stream| {
+                        let _ = stream.set_nodelay(true);
+                    });
+                    let serving = axum::serve(listener, router);
+                    tokio::select! {
+                        _ = serving.into_future() => {}
+                        _ = stopped => {}
+                    }
+                });
+            })?;
+        Ok(Self {
+            world,
+            primary,
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`, without the `/v1`.
+    pub fn url(&self) -> &str {
+        &self.world.url
+    }
+
+    /// The address listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops at once; open connections are cut.
+    pub fn shutdown(mut self) {
+        self.halt();
+    }
+
+    /// The account with this id.
+    pub fn account(&self, id: u64) -> Option<&Account> {
+        self.world
+            .accounts
+            .iter()
+            .find(|account| account.id == id)
+            .map(Arc::as_ref)
+    }
+
+    /// The requests logged so far, oldest first.
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.world.journal.entries()
+    }
+
+    /// Waits until `count` requests were logged, and returns them. It waits
+    /// for ever: wrap it in a timeout.
+    pub async fn wait_for_requests(&self, count: usize) -> Vec<LoggedRequest> {
+        self.world.journal.wait_for(count).await;
+        self.requests()
+    }
+
+    /// Forgets the logged requests and counts anew.
+    pub fn clear_requests(&self) {
+        self.world.journal.clear();
+    }
+
+    /// The next `count` requests get this fault. Several orders are served
+    /// one after the other.
+    pub fn fail_next(&self, count: usize, fault: Fault) {
+        self.world.faults.order("", count, fault);
+    }
+
+    /// The next `count` requests to paths starting with `prefix`, such as
+    /// `/v1/notes`, get this fault.
+    pub fn fail_next_at(&self, prefix: &str, count: usize, fault: Fault) {
+        self.world.faults.order(prefix, count, fault);
+    }
+
+    /// Cancels the faults not yet served.
+    pub fn clear_faults(&self) {
+        self.world.faults.clear();
+    }
+
+    /// Sets other limits and forgets what was counted.
+    pub fn set_rate_limits(&self, limits: RateLimits) {
+        *self.world.limiter.lock() = Limiter::new(limits);
+    }
+
+    /// Sets how long new people cannot be found by new notes and tasks.
+    pub fn set_settling(&self, settling: Duration) {
+        *self.world.settling.lock() = settling;
+    }
+
+    fn halt(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The receiver is gone only if the thread has ended already.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Deref for Simulator {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        &self.primary
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
