@@ -1,0 +1,276 @@
+//! Reading everything once, and then what changed.
+//!
+//! **A pass** first asks for the latest changes, newest first. Its first record
+//! names the moment up to which the pass reads (`since` of the next one), by the
+//! app's own clock. If one page holds all that changed, that was the pass.
+//! Otherwise the pass *sweeps*: it lists by rising id. An id never changes, so
+//! a record that is edited meanwhile is neither skipped nor moved, whatever
+//! the app's `next` tokens stand for, and thousands of records that share a
+//! second are no obstacle. The first pass sweeps everything, oldest first.
+//! What changes during a sweep is newer than `since`, so the next pass has it.
+//!
+//! **Overlap**: the app writes whole seconds, and a change may become visible
+//! after a later one. So a pass looks back [`OVERLAP_MS`] behind `since`, until
+//! `since` itself is that long ago by the app's clock; from then on nothing can
+//! appear there any more. Without this end, a bulk edit of 100,000 records would
+//! be read again by every idle poll.
+//!
+//! **Tokens** are followed while the app takes them. A refused one (too old, or
+//! an offset in disguise beyond the app's limit) is replaced by `idGreaterThan`.
+//!
+//! Users can't be sorted by `updated`: their pass is a sweep at once, and
+//! `since` comes from its first page, which can only be too early.
+
+use rollout_connector::{Cursor, Error, Item, Page, Request, Response, Upstream, time};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{MAX_LIMIT, Resource};
+use crate::mapping;
+
+/// How far a pass looks back behind the newest change it knows.
+const OVERLAP_MS: u64 = 3 * 60 * 1000;
+
+/// After this many bytes of answers a call ends, full or not: answers and
+/// records live in the sandbox's memory together.
+const BYTES: usize = 8 << 20;
+
+/// The cursor: where the next call goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Position {
+    /// The newest `updated` known when the pass began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    /// True when nothing can appear at or before `since` any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    settled: bool,
+    /// The sweep under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sweep: Option<Sweep>,
+}
+
+/// A listing by rising id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Sweep {
+    /// Only what changed after this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    /// The last id read.
+    id: u64,
+    /// The app's token of the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    /// How many records the sweep has in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+}
+
+/// Everything there is.
+pub(crate) fn full(resource: Resource, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+    let mut position: Position = cursor.read()?.unwrap_or_default();
+    position.sweep.get_or_insert_default();
+    go_on(resource, position, Batch::new(limit), Goal::Full)
+}
+
+/// What changed since the cursor; everything, oldest first, without one.
+pub(crate) fn incremental(resource: Resource, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+    let mut position: Position = cursor.read()?.unwrap_or_default();
+    let mut batch = Batch::new(limit);
+    if position.sweep.is_none() {
+        position = begin(resource, position, &mut batch)?;
+    }
+    go_on(resource, position, batch, Goal::Incremental)
+}
+
+/// Asks for the latest changes. The answer is the whole pass, or the occasion
+/// for a sweep.
+fn begin(resource: Resource, known: Position, batch: &mut Batch) -> Result<Position, Error> {
+    let after = known.looks_back_to();
+    let newest_first = resource.sorts_by_updated();
+    let sort = if newest_first { "-updated" } else { "id" };
+    let request = resource
+        .list()
+        .query("sort", sort)
+        .query("limit", MAX_LIMIT)
+        .query_if("updatedAfter", after.as_ref());
+    let response = listed(request.send()?)?;
+    let mut page = mapping::page(resource, response.text()?)?;
+
+    let newest = page.items.iter().filter_map(|item| item.updated_at).max();
+    let since = newest.max(known.since.as_deref().and_then(time::parse));
+    let mut position = Position {
+        since: since.map(time::format),
+        settled: since.is_some_and(|since| app_time(&response) >= since + OVERLAP_MS),
+        sweep: None,
+    };
+    page.items.sort_unstable_by_key(number);
+    let more = page.next.is_some();
+    if more {
+        position.sweep = Some(Sweep {
+            after,
+            total: page.total,
+            ..Sweep::default()
+        });
+    }
+    batch.total = page.total;
+    match &mut position.sweep {
+        // Not in the order of a sweep; the sweep comes by these again.
+        Some(_) if newest_first => {}
+        Some(sweep) => {
+            sweep.next = page.next;
+            sweep.id = page.items.last().map_or(0, number);
+            batch.add(&response, page.items);
+        }
+        None => batch.add(&response, page.items),
+    }
+    Ok(position)
+}
+
+/// Sweeps on until the batch is full or the sweep is over.
+fn go_on(
+    resource: Resource,
+    mut position: Position,
+    mut batch: Batch,
+    goal: Goal,
+) -> Result<Page, Error> {
+    while let Some(sweep) = &mut position.sweep {
+        batch.total = sweep.total;
+        if batch.is_full() {
+            break;
+        }
+        match sweep.step(resource, &mut batch) {
+            Ok(true) => {}
+            Ok(false) => position.sweep = None,
+            // What was read so far is not lost; the next call meets the error again.
+            Err(Error::RateLimited { .. } | Error::Upstream(_)) if batch.has_items() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    let page = match (goal, &position.sweep) {
+        (_, Some(_)) => Page::more(batch.items, &position)?,
+        (Goal::Incremental, None) => Page::last(batch.items, &position)?,
+        (Goal::Full, None) => Page::last(batch.items, &())?,
+    };
+    Ok(page.total(batch.total))
+}
+
+impl Position {
+    /// The filter of the next pass.
+    fn looks_back_to(&self) -> Option<String> {
+        let since = self.since.as_ref()?;
+        match time::parse(since) {
+            Some(ms) if !self.settled => Some(time::format(ms.saturating_sub(OVERLAP_MS))),
+            _ => Some(since.clone()),
+        }
+    }
+}
+
+impl Sweep {
+    /// Reads one page; false when it was the last.
+    fn step(&mut self, resource: Resource, batch: &mut Batch) -> Result<bool, Error> {
+        let mut response = self.request(resource, batch.limit).send()?;
+        let token = self.next.take();
+        if response.status == 400 && token.is_some() {
+            response = self.request(resource, batch.limit).send()?;
+        }
+        let response = listed(response)?;
+        let page = mapping::page(resource, response.text()?)?;
+        self.total = self.total.or(page.total);
+        batch.total = self.total;
+        let last = page.items.iter().map(number).max().unwrap_or(self.id);
+        let read = page.items.len() + page.skipped;
+        let goes_on = read > 0 && page.next.is_some();
+        if goes_on && last == self.id && page.next == token {
+            return Err(Error::unexpected(format!(
+                "the app's list of {} did not go on after id {}",
+                resource.name(),
+                self.id
+            )));
+        }
+        self.id = last;
+        self.next = page.next;
+        batch.add(&response, page.items);
+        Ok(goes_on)
+    }
+
+    fn request(&self, resource: Resource, limit: usize) -> Request {
+        let request = resource
+            .list()
+            .query("sort", "id")
+            .query("limit", limit.clamp(1, MAX_LIMIT))
+            .query_if("updatedAfter", self.after.as_ref());
+        match &self.next {
+            Some(token) => request.query("next", token),
+            None if self.id > 0 => request.query("idGreaterThan", self.id),
+            None => request,
+        }
+    }
+}
+
+/// What one call gathers.
+struct Batch {
+    limit: usize,
+    items: Vec<Item>,
+    bytes: usize,
+    total: Option<u64>,
+}
+
+/// What a call reads for.
+#[derive(Clone, Copy)]
+enum Goal {
+    Incremental,
+    Full,
+}
+
+impl Batch {
+    fn new(limit: u32) -> Self {
+        Self {
+            limit: usize::try_from(limit).unwrap_or(MAX_LIMIT),
+            items: Vec::new(),
+            bytes: 0,
+            total: None,
+        }
+    }
+
+    fn add(&mut self, response: &Response, items: Vec<Item>) {
+        self.bytes += response.body.len();
+        if self.items.is_empty() {
+            self.items = items;
+        } else {
+            self.items.extend(items);
+        }
+    }
+
+    fn has_items(&self) -> bool {
+        !self.items.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.has_items() && (self.items.len() >= self.limit || self.bytes >= BYTES)
+    }
+}
+
+/// A list answer. Nobody's input is at fault if the app refuses a list.
+fn listed(response: Response) -> Result<Response, Error> {
+    response.success().map_err(|error| match error {
+        Error::InvalidInput(_) => Error::Upstream(Upstream {
+            status: Some(400),
+            message: error.to_string(),
+            ..Upstream::default()
+        }),
+        error => error,
+    })
+}
+
+fn number(item: &Item) -> u64 {
+    item.id.parse().unwrap_or(0)
+}
+
+/// What the app's clock says: the `Date` of its answer, else our own.
+fn app_time(response: &Response) -> u64 {
+    response
+        .header("date")
+        .and_then(time::parse_http_date)
+        .unwrap_or_else(time::now_ms)
+}

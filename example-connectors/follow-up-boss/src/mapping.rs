@@ -1,0 +1,154 @@
+//! The app's records in the catalogue's terms.
+//!
+//! `mapping.md` is the table of this module and is checked by the tests. Records
+//! are read leniently: a value of an odd type is left out (it stays in the
+//! native record), it never costs the record or the page. Texts are borrowed
+//! from the app's answer until they are written out.
+
+mod notes;
+mod people;
+mod tasks;
+mod users;
+
+use std::borrow::Cow;
+
+use rollout_connector::json::{Malformed, Object, Reader, Records, Scalar, mend_surrogates};
+use rollout_connector::{Error, Id, Item, log, time};
+use serde::Serialize;
+
+use crate::api::Resource;
+
+/// One list answer of the app.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The records that have an id.
+    pub items: Vec<Item>,
+    /// How many had none.
+    pub skipped: usize,
+    /// The token of the next page.
+    pub next: Option<String>,
+    /// How many records the list has in all.
+    pub total: Option<u64>,
+}
+
+/// Maps a page of people as the app sends it; for benchmarks.
+pub fn people_page(answer: &str) -> Result<Answer, Error> {
+    page(Resource::People, answer)
+}
+
+/// Maps a list answer.
+pub(crate) fn page(resource: Resource, answer: &str) -> Result<Answer, Error> {
+    let read = |answer: &str| match resource {
+        Resource::People => list::<people::Person<'_>>(resource, answer),
+        Resource::Users => list::<users::User<'_>>(resource, answer),
+        Resource::Notes => list::<notes::Note<'_>>(resource, answer),
+        Resource::Tasks => list::<tasks::Task<'_>>(resource, answer),
+    };
+    read(answer).or_else(|error| read(&mend_surrogates(answer).ok_or(error)?))
+}
+
+/// Maps an answer that is one record; `None` if it has no id.
+pub(crate) fn one(resource: Resource, answer: &str) -> Result<Option<Item>, Error> {
+    let read = |answer: &str| match resource {
+        Resource::People => single::<people::Person<'_>>(answer),
+        Resource::Users => single::<users::User<'_>>(answer),
+        Resource::Notes => single::<notes::Note<'_>>(answer),
+        Resource::Tasks => single::<tasks::Task<'_>>(answer),
+    };
+    read(answer).or_else(|error| read(&mend_surrogates(answer).ok_or(error)?))
+}
+
+fn list<'a, R: Record<'a>>(resource: Resource, answer: &'a str) -> Result<Answer, Error> {
+    let mut records = Records::<R>::in_answer(answer, resource.name())?;
+    let mut mapped = Answer {
+        items: Vec::with_capacity(crate::api::MAX_LIMIT),
+        ..Answer::default()
+    };
+    for record in records.by_ref() {
+        let (raw, record) = record?;
+        match item(record, raw)? {
+            Some(item) => mapped.items.push(item),
+            None => mapped.skipped += 1,
+        }
+    }
+    if mapped.skipped > 0 {
+        log::warn(format_args!(
+            "{} of the app's {} have no id and were left out",
+            mapped.skipped,
+            resource.name()
+        ));
+    }
+    if let Some(metadata) = records.beside("_metadata")? {
+        let Metadata { next, total } = Reader::new(metadata).object()?;
+        mapped.next = next
+            .text()
+            .filter(|token| !token.is_empty())
+            .map(Cow::into_owned);
+        mapped.total = match total {
+            Scalar::Whole(total) => Some(total),
+            _ => None,
+        };
+    }
+    Ok(mapped)
+}
+
+fn single<'a, R: Record<'a>>(answer: &'a str) -> Result<Option<Item>, Error> {
+    let (raw, record) = Records::<R>::single(answer)?;
+    item(record, raw)
+}
+
+fn item<'a, R: Record<'a>>(record: R, raw: &str) -> Result<Option<Item>, Error> {
+    let Some(id) = record.id() else {
+        return Ok(None);
+    };
+    let mut item = Item::new(id).native_raw(raw);
+    if let Some(updated) = record.updated() {
+        item.updated_at = time::parse(updated);
+    }
+    if record.is_deleted() {
+        item.deleted = true;
+        return Ok(Some(item));
+    }
+    item.body(&record.mapped()).map(Some)
+}
+
+/// A record of the app.
+trait Record<'a>: Object<'a> {
+    /// The catalogue's type of it.
+    type Entity: Serialize;
+
+    fn id(&self) -> Option<Id<'a>>;
+
+    fn updated(&self) -> Option<&str>;
+
+    /// Deleted, but still shown by the app.
+    fn is_deleted(&self) -> bool {
+        false
+    }
+
+    fn mapped(self) -> Self::Entity;
+}
+
+#[derive(Default)]
+struct Metadata<'a> {
+    next: Scalar<'a>,
+    total: Scalar<'a>,
+}
+
+impl<'a> Object<'a> for Metadata<'a> {
+    fn member(&mut self, name: Cow<'a, str>, value: &mut Reader<'a>) -> Result<(), Malformed> {
+        match name.as_ref() {
+            "next" => self.next = value.scalar()?,
+            "total" => self.total = value.scalar()?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// First and last name from a full one, for records that have nothing else.
+fn split_name(name: &str) -> (&str, &str) {
+    let name = name.trim();
+    name.split_once(char::is_whitespace)
+        .map_or((name, ""), |(first, last)| (first, last.trim_start()))
+}

@@ -1,0 +1,594 @@
+//! A reader that goes through JSON text once, value by value.
+//!
+//! Strict about JSON, as the text of records is passed on as it is; lenient
+//! about what a value turns out to be. It has no visitors and no generic core,
+//! so that a connector which reads ten types stays small, and it hands out texts
+//! borrowed.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::Scalar;
+use crate::error::Error;
+
+/// Lists and objects inside each other, at most.
+const DEPTH: u32 = 128;
+
+/// A type that picks what it knows from a JSON object, member by member.
+///
+/// ```
+/// use std::borrow::Cow;
+/// use rollout_connector::json::{Malformed, Object, Reader, Scalar};
+///
+/// #[derive(Default)]
+/// struct Tag<'a> { name: Scalar<'a> }
+///
+/// impl<'a> Object<'a> for Tag<'a> {
+///     fn member(&mut self, name: Cow<'a, str>, value: &mut Reader<'a>) -> Result<(), Malformed> {
+///         if name == "name" {
+///             self.name = value.scalar()?;
+///         }
+///         Ok(())
+///     }
+///
+///     fn scalar(&mut self, value: Scalar<'a>) {
+///         self.name = value; // old records hold the name alone
+///     }
+/// }
+///
+/// for text in [r#"{"id": 3, "name": "Buyer"}"#, r#""Buyer""#] {
+///     let tag: Tag = Reader::new(text).object()?;
+///     assert_eq!(tag.name.as_str(), Some("Buyer"));
+/// }
+/// # Ok::<(), rollout_connector::Error>(())
+/// ```
+pub trait Object<'a>: Default {
+    /// Takes one member. A value that is not read is passed by.
+    fn member(&mut self, name: Cow<'a, str>, value: &mut Reader<'a>) -> Result<(), Malformed>;
+
+    /// Takes a scalar that stands in place of the object; ignored by default.
+    fn scalar(&mut self, value: Scalar<'a>) {
+        let _ = value;
+    }
+}
+
+/// The text is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed {
+    /// What is wrong.
+    pub why: &'static str,
+    /// Where, in bytes from the text's beginning.
+    pub at: usize,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.why, self.at)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::unexpected(format!(
+            "the app's answer is not the JSON expected: {malformed}"
+        ))
+    }
+}
+
+/// A position in JSON text.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader before the first value of a text.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Reads any value as a scalar; lists and objects are [`Scalar::None`].
+    pub fn scalar(&mut self) -> Result<Scalar<'a>, Malformed> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Scalar::Text),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal("true", Scalar::Flag(true)),
+            Some(b'f') => self.literal("false", Scalar::Flag(false)),
+            Some(b'n') => self.literal("null", Scalar::None),
+            _ => self.skip().map(|()| Scalar::None),
+        }
+    }
+
+    /// Reads an object; what stands in place of one is given to
+    /// [`Object::scalar`], or is the default.
+    pub fn object<T: Object<'a>>(&mut self) -> Result<T, Malformed> {
+        let mut object = T::default();
+        if self.peek() != Some(b'{') {
+            object.scalar(self.scalar()?);
+            return Ok(object);
+        }
+        self.at += 1;
+        let mut first = true;
+        while let Some(name) = self.name(first)? {
+            first = false;
+            let before = self.at;
+            object.member(name, self)?;
+            if self.at == before {
+                self.skip()?;
+            }
+        }
+        Ok(object)
+    }
+
+    /// Reads a list of objects; empty where something else stands.
+    pub fn list<T: Object<'a>>(&mut self) -> Result<Vec<T>, Malformed> {
+        let mut list = Vec::new();
+        if self.peek() != Some(b'[') {
+            self.skip()?;
+            return Ok(list);
+        }
+        self.at += 1;
+        while self.element(list.is_empty())? {
+            list.push(self.object()?);
+        }
+        Ok(list)
+    }
+
+    /// Passes a value and gives its text.
+    pub fn raw(&mut self) -> Result<&'a str, Malformed> {
+        self.peek();
+        let from = self.at;
+        self.skip()?;
+        Ok(self.since(from))
+    }
+
+    /// Passes a value.
+    pub fn skip(&mut self) -> Result<(), Malformed> {
+        // One bit per open bracket: 1 for an object.
+        let (mut open, mut depth) = (0_u128, 0_u32);
+        loop {
+            match self.peek() {
+                Some(bracket @ (b'{' | b'[')) => {
+                    if depth == DEPTH {
+                        return self.fail("too deep");
+                    }
+                    self.at += 1;
+                    depth += 1;
+                    open = open << 1 | u128::from(bracket == b'{');
+                    let more = match bracket {
+                        b'{' => self.pass_name(true)?,
+                        _ => self.element(true)?,
+                    };
+                    if more {
+                        continue;
+                    }
+                    depth -= 1;
+                    open >>= 1;
+                }
+                Some(b'"') => self.pass_string().map(|_| ())?,
+                Some(b'-' | b'0'..=b'9') => self.pass_number().map(|_| ())?,
+                Some(b't') => self.literal("true", ())?,
+                Some(b'f') => self.literal("false", ())?,
+                Some(b'n') => self.literal("null", ())?,
+                _ => return self.fail("a value is missing"),
+            }
+            while depth > 0 {
+                let more = match open & 1 {
+                    1 => self.pass_name(false)?,
+                    _ => self.element(false)?,
+                };
+                if more {
+                    break;
+                }
+                depth -= 1;
+                open >>= 1;
+            }
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Where the reader is, in bytes from the text's beginning.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The text from a place up to here.
+    pub(super) fn since(&self, from: usize) -> &'a str {
+        self.text.get(from..self.at).unwrap_or_default()
+    }
+
+    /// Passes white space and then this byte, if it is there.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// After `{` or a member: passes to the next member's value and gives its
+    /// name; none after `}`, which is passed.
+    pub(super) fn name(&mut self, first: bool) -> Result<Option<Cow<'a, str>>, Malformed> {
+        if !self.goes_on(first, b'}')? {
+            return Ok(None);
+        }
+        if self.peek() != Some(b'"') {
+            return self.fail("a member's name is missing");
+        }
+        let name = self.string()?;
+        self.colon()?;
+        Ok(Some(name))
+    }
+
+    fn pass_name(&mut self, first: bool) -> Result<bool, Malformed> {
+        if !self.goes_on(first, b'}')? {
+            return Ok(false);
+        }
+        if self.peek() != Some(b'"') {
+            return self.fail("a member's name is missing");
+        }
+        self.pass_string()?;
+        self.colon()?;
+        Ok(true)
+    }
+
+    fn colon(&mut self) -> Result<(), Malformed> {
+        match self.take(b':') {
+            true => Ok(()),
+            false => self.fail("`:` is missing"),
+        }
+    }
+
+    /// After `[` or an element: passes to the next element; false after `]`,
+    /// which is passed.
+    pub(super) fn element(&mut self, first: bool) -> Result<bool, Malformed> {
+        self.goes_on(first, b']')
+    }
+
+    fn goes_on(&mut self, first: bool, end: u8) -> Result<bool, Malformed> {
+        match self.peek() {
+            Some(byte) if byte == end => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ if first => Ok(true),
+            Some(b',') => {
+                self.at += 1;
+                Ok(true)
+            }
+            _ => self.fail("a comma or bracket is missing"),
+        }
+    }
+
+    /// The next byte that is no white space.
+    fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        loop {
+            match bytes.get(self.at) {
+                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
+                byte => return byte.copied(),
+            }
+        }
+    }
+
+    fn fail<T>(&self, why: &'static str) -> Result<T, Malformed> {
+        Err(Malformed { why, at: self.at })
+    }
+
+    fn literal<T>(&mut self, literal: &str, value: T) -> Result<T, Malformed> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if !rest.starts_with(literal.as_bytes()) {
+            return self.fail("a value is missing");
+        }
+        self.at += literal.len();
+        Ok(value)
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        let from = self.at + 1;
+        let escaped = self.pass_string()?;
+        let inner = self.text.get(from..self.at - 1).unwrap_or_default();
+        Ok(match escaped {
+            true => Cow::Owned(unescape(inner)),
+            false => Cow::Borrowed(inner),
+        })
+    }
+
+    /// Passes a string, checking it; true if it holds escapes. At its quote.
+    fn pass_string(&mut self) -> Result<bool, Malformed> {
+        self.at += 1;
+        let mut escaped = false;
+        loop {
+            self.at += plain(self.text.as_bytes().get(self.at..).unwrap_or_default());
+            match self.text.as_bytes().get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.pass_escape()?;
+                }
+                Some(_) => return self.fail("a control character in a text"),
+                None => return self.fail("a text without an end"),
+            }
+        }
+    }
+
+    fn pass_escape(&mut self) -> Result<(), Malformed> {
+        match self.text.as_bytes().get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') => match (
+                code_unit(self.text, self.at),
+                code_unit(self.text, self.at + 6),
+            ) {
+                (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => self.at += 12,
+                (Some(0xD800..=0xDFFF), _) => return self.fail("half a surrogate pair"),
+                (Some(_), _) => self.at += 6,
+                (None, _) => return self.fail("not an escape"),
+            },
+            _ => return self.fail("not an escape"),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<Scalar<'a>, Malformed> {
+        let from = self.at;
+        if let Some(whole) = self.pass_number()? {
+            return Ok(Scalar::Whole(whole));
+        }
+        // Beyond what a number can be: odd, but no reason to lose the page.
+        let number = serde_json::from_str(self.since(from));
+        Ok(number.map_or(Scalar::None, Scalar::Number))
+    }
+
+    /// Passes a number; gives it if it is whole, not negative and fits.
+    fn pass_number(&mut self) -> Result<Option<u64>, Malformed> {
+        let bytes = self.text.as_bytes();
+        let negative = bytes.get(self.at) == Some(&b'-');
+        self.at += usize::from(negative);
+        let (from, mut whole) = (self.at, Some(0_u64));
+        while let Some(digit @ b'0'..=b'9') = bytes.get(self.at) {
+            whole =
+                whole.and_then(|whole| whole.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+            self.at += 1;
+        }
+        if self.at == from || (bytes.get(from) == Some(&b'0') && self.at > from + 1) {
+            return self.fail("not a number");
+        }
+        if bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.pass_digits()?;
+            whole = None;
+        }
+        if let Some(b'e' | b'E') = bytes.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = bytes.get(self.at) {
+                self.at += 1;
+            }
+            self.pass_digits()?;
+            whole = None;
+        }
+        Ok(whole.filter(|_| !negative))
+    }
+
+    fn pass_digits(&mut self) -> Result<(), Malformed> {
+        let from = self.at;
+        while let Some(b'0'..=b'9') = self.text.as_bytes().get(self.at) {
+            self.at += 1;
+        }
+        match self.at > from {
+            true => Ok(()),
+            false => self.fail("not a number"),
+        }
+    }
+}
+
+/// How many bytes go by until a quote, a backslash or a control character:
+/// eight at a time, by arithmetic on the whole word.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    /// The high bit of every byte of `word` that is zero (and, harmlessly, of
+    /// some above the lowest such byte).
+    const fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word & HIGH
+    }
+    let mut passed = 0;
+    let mut rest = bytes;
+    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = zeros(word ^ (ONES * b'"' as u64));
+        let backslash = zeros(word ^ (ONES * b'\\' as u64));
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let found = quote | backslash | control;
+        if found != 0 {
+            return passed + found.trailing_zeros() as usize / 8;
+        }
+        passed += 8;
+        rest = tail;
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1F);
+    passed + rest.iter().position(ends).unwrap_or(rest.len())
+}
+
+/// The code unit of an escape `\uXXXX` at this place.
+pub(super) fn code_unit(text: &str, at: usize) -> Option<u16> {
+    let hex = text.get(at..at.checked_add(6)?)?.strip_prefix("\\u")?;
+    hex.bytes().try_fold(0, |unit, digit| {
+        let digit = char::from(digit).to_digit(16)?;
+        Some(unit << 4 | u16::try_from(digit).ok()?)
+    })
+}
+
+/// The text that a checked string's inside stands for.
+fn unescape(inner: &str) -> String {
+    let mut text = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        text.push_str(plain);
+        let mut after = escape.chars();
+        let character = match after.next() {
+            Some('b') => '\u{8}',
+            Some('f') => '\u{c}',
+            Some('n') => '\n',
+            Some('r') => '\r',
+            Some('t') => '\t',
+            Some('u') => {
+                let place = inner.len() - escape.len() - 1;
+                let units = [code_unit(inner, place), code_unit(inner, place + 6)];
+                let character = char::decode_utf16(units.into_iter().flatten())
+                    .next()
+                    .and_then(Result::ok)
+                    .unwrap_or(char::REPLACEMENT_CHARACTER);
+                let digits = if character.len_utf16() == 2 { 10 } else { 4 };
+                after = escape.get(1 + digits..).unwrap_or_default().chars();
+                character
+            }
+            Some(itself) => itself,
+            None => break,
+        };
+        text.push(character);
+        rest = after.as_str();
+    }
+    text.push_str(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn whole(text: &str) -> Result<&str, Malformed> {
+        let mut reader = Reader::new(text);
+        let raw = reader.raw()?;
+        match reader.peek() {
+            None => Ok(raw),
+            Some(_) => reader.fail("more follows"),
+        }
+    }
+
+    const SAMPLES: [&str; 12] = [
+        r#"{"a":[1,-2.5e+3,0,0.1,1E9,-0],"b":{"c":{},"d":[]},"e":"x\"\\\/\b\f\n\r\tA😀z"}"#,
+        r#" [ "plain text of some length" , true,false , null ,"é\u00e9日本語", [[[]]] ] "#,
+        r#""" "#,
+        r#"18446744073709551615"#,
+        r#"18446744073709551616"#,
+        r#"[{"k":"v","k":"w"},{"":""}]"#,
+        "\"seven b\"",
+        "\"eight by\"",
+        "\"sixteen bytes ok\"",
+        "{\"a\" :\t1 ,\r\n \"b\":2}",
+        r#"{"nested":"{\"json\":[1,2]}"}"#,
+        r#"[1e400]"#,
+    ];
+
+    #[test]
+    fn agrees_with_serde_json_on_what_is_json() {
+        // Every sample, every sample cut anywhere, and every sample with one
+        // byte replaced.
+        let mut compared = 0;
+        for sample in SAMPLES {
+            let cut = (0..=sample.len()).filter_map(|end| sample.get(..end).map(str::to_owned));
+            let replaced = (0..sample.len()).flat_map(|at| {
+                [
+                    "\"", "\\", "{", "}", "[", "]", ",", ":", "0", "-", ".", "e", "u", "\n", "x",
+                    "\u{1}",
+                ]
+                .into_iter()
+                .filter_map(move |byte| {
+                    Some(format!(
+                        "{}{byte}{}",
+                        sample.get(..at)?,
+                        sample.get(at + 1..)?
+                    ))
+                })
+            });
+            for text in cut.chain(replaced) {
+                let theirs: Result<&serde_json::value::RawValue, _> = serde_json::from_str(&text);
+                match (whole(&text), &theirs) {
+                    (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs.get()),
+                    (Err(_), Err(_)) => {}
+                    // serde_json passes half pairs by in what it ignores.
+                    (
+                        Err(Malformed {
+                            why: "half a surrogate pair",
+                            ..
+                        }),
+                        Ok(_),
+                    ) => {}
+                    (ours, theirs) => assert!(false, "{text}: {ours:?} {theirs:?}"),
+                }
+                compared += 1;
+            }
+        }
+        assert!(compared > 3000);
+    }
+
+    #[test]
+    fn reads_the_same_texts_and_numbers_as_serde_json() {
+        fn check(reader: &mut Reader<'_>, value: &Value) {
+            match value {
+                Value::Array(items) => {
+                    assert!(reader.take(b'['));
+                    for (index, item) in items.iter().enumerate() {
+                        assert!(reader.element(index == 0).unwrap());
+                        check(reader, item);
+                    }
+                    assert!(!reader.element(items.is_empty()).unwrap());
+                }
+                Value::Object(members) => {
+                    assert!(reader.take(b'{'));
+                    for (index, (name, value)) in members.iter().enumerate() {
+                        assert_eq!(reader.name(index == 0).unwrap().unwrap(), name.as_str());
+                        check(reader, value);
+                    }
+                    assert!(reader.name(members.is_empty()).unwrap().is_none());
+                }
+                Value::Null => assert_eq!(reader.scalar().unwrap(), Scalar::None),
+                Value::Bool(flag) => assert_eq!(reader.scalar().unwrap(), Scalar::Flag(*flag)),
+                Value::String(text) => {
+                    assert_eq!(reader.scalar().unwrap(), Scalar::Text(text.into()));
+                }
+                Value::Number(number) => {
+                    let scalar = reader.scalar().unwrap();
+                    match number.as_u64() {
+                        Some(whole) => assert_eq!(scalar, Scalar::Whole(whole)),
+                        None => assert_eq!(scalar.number(), number.as_f64()),
+                    }
+                }
+            }
+        }
+        let unique = SAMPLES
+            .iter()
+            .filter(|sample| !sample.contains("\"k\"") && !sample.contains("e400"));
+        for sample in unique {
+            check(
+                &mut Reader::new(sample),
+                &serde_json::from_str(sample).unwrap(),
+            );
+        }
+        assert_eq!(Reader::new("1e400").scalar().unwrap(), Scalar::None);
+    }
+
+    #[test]
+    fn refuses_half_pairs_and_abysses() {
+        assert_eq!(
+            Reader::new(r#""\ud83d""#).scalar().unwrap_err().why,
+            "half a surrogate pair"
+        );
+        assert_eq!(
+            whole(r#"["\ude00"]"#).unwrap_err().why,
+            "half a surrogate pair"
+        );
+        assert!(whole(&("[".repeat(128) + &"]".repeat(128))).is_ok());
+        assert_eq!(whole(&"[".repeat(129)).unwrap_err().why, "too deep");
+    }
+}

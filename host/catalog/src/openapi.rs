@@ -1,0 +1,79 @@
+//! The OpenAPI document of a category, from which clients are generated.
+
+mod paths;
+mod schemas;
+
+use serde_json::{Map, Value, json};
+
+use crate::catalog::Catalog;
+use crate::category::Category;
+
+/// The document for `category`, in OpenAPI 3.1. `server_url` is where the paths begin:
+/// `https://crm.example.com/api`.
+pub fn openapi(catalog: &Catalog, category: Category, server_url: &str) -> Value {
+    let mut paths = Map::new();
+    let mut schemas = schemas::shared();
+    let mut tags = Vec::new();
+    for entity in catalog.entities_of(category) {
+        paths.extend(paths::of(entity));
+        schemas.extend(schemas::of(entity));
+        tags.push(json!({ "name": entity.path, "description": entity.description }));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": title(category),
+            "version": format!("{}.0.0", Catalog::VERSION),
+            "description": "One API for every connected app. Reads are answered from this host's own copy, which is kept \
+                            in step with the app; writes go to the app at once."
+        },
+        "servers": [{ "url": server_url }],
+        "security": [{ "token": [], "credential": [] }],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": {
+                    "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                    "description": "A token signed with the environment's client secret, HS512. `sub` is the consumer."
+                },
+                "credential": {
+                    "type": "apiKey", "in": "header", "name": "X-Rollout-Credential-Id",
+                    "description": "The credential whose records are meant."
+                }
+            },
+            "parameters": paths::shared_parameters(),
+            "responses": paths::shared_responses(),
+            "headers": paths::shared_headers(),
+            "schemas": schemas
+        }
+    })
+}
+
+fn title(category: Category) -> &'static str {
+    match category {
+        Category::Crm => "CRM API",
+        Category::Tms => "Transaction management API",
+        Category::Los => "Loan origination API",
+        Category::Email => "Email API",
+        Category::Calendar => "Calendar API",
+    }
+}
+
+/// `Text message` as `TextMessage`, `tags/apply` as `TagsApply`: the words of generated code.
+fn pascal_case(text: &str) -> String {
+    let words = text
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty());
+    words
+        .flat_map(|word| {
+            let mut letters = word.chars();
+            let first = letters
+                .next()
+                .into_iter()
+                .flat_map(char::to_uppercase)
+                .collect::<String>();
+            [first, letters.as_str().to_owned()]
+        })
+        .collect()
+}

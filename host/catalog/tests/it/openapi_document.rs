@@ -1,0 +1,193 @@
+//! The OpenAPI document.
+
+use std::collections::BTreeSet;
+
+use rollout_catalog::Category;
+use rollout_catalog::openapi::openapi;
+use serde_json::Value;
+
+use crate::catalog;
+
+fn document() -> Value {
+    openapi(&catalog(), Category::Crm, "https://crm.example.com/api")
+}
+
+/// Shows every object in the document.
+fn objects<'a>(value: &'a Value, see: &mut dyn FnMut(&'a serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(members) => {
+            see(members);
+            members.values().for_each(|member| objects(member, see));
+        }
+        Value::Array(items) => items.iter().for_each(|item| objects(item, see)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = document();
+    let mut seen = 0;
+    objects(&document, &mut |object| {
+        if let Some(Value::String(reference)) = object.get("$ref") {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+            seen += 1;
+        }
+    });
+    assert!(seen > 100, "{seen}");
+}
+
+#[test]
+fn operation_ids_are_unique_and_read_well() {
+    let document = document();
+    let mut ids = Vec::new();
+    objects(&document, &mut |object| {
+        ids.extend(object.get("operationId").and_then(Value::as_str));
+    });
+    let unique: BTreeSet<_> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len());
+    for id in [
+        "listPeople",
+        "getPerson",
+        "createPerson",
+        "updatePerson",
+        "deletePerson",
+        "tagsApplyPerson",
+        "listNotes",
+    ] {
+        assert!(ids.contains(&id), "{id}");
+    }
+}
+
+#[test]
+fn every_entity_has_its_paths() {
+    let document = document();
+    let methods = |path: &str| -> Vec<String> {
+        let path = document["paths"]
+            .get(path)
+            .unwrap_or_else(|| panic!("{path}"));
+        path.as_object()
+            .unwrap()
+            .keys()
+            .filter(|key| *key != "parameters")
+            .cloned()
+            .collect()
+    };
+    for entity in catalog().entities_of(Category::Crm) {
+        assert_eq!(methods(&format!("/{}", entity.path)), ["get", "post"]);
+        assert_eq!(
+            methods(&format!("/{}/{{id}}", entity.path)),
+            ["get", "put", "delete"]
+        );
+        for operation in &entity.operations {
+            assert_eq!(
+                methods(&format!("/{}/{{id}}/{}", entity.path, operation.path)),
+                ["post"]
+            );
+        }
+    }
+}
+
+#[test]
+fn parameters_filters_and_answers_are_described() {
+    let document = document();
+    let list = &document["paths"]["/people"]["get"];
+    let named: Vec<&str> = list["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|parameter| {
+            parameter["name"]
+                .as_str()
+                .or(parameter["$ref"].as_str())
+                .unwrap()
+        })
+        .map(|name| name.rsplit('/').next().unwrap())
+        .collect();
+    assert_eq!(
+        named,
+        [
+            "next",
+            "offset",
+            "limit",
+            "ids",
+            "tags",
+            "email",
+            "phone",
+            "allowPartial"
+        ]
+    );
+    let page = &list["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(
+        page["properties"]["people"]["items"]["$ref"],
+        "#/components/schemas/Person"
+    );
+    assert_eq!(page["required"], serde_json::json!(["_metadata", "people"]));
+    let put = &document["paths"]["/people/{id}"]["put"];
+    assert!(
+        put["parameters"]
+            .to_string()
+            .contains(r#""name":"mergeTags","in":"query""#)
+    );
+    for status in [
+        "200", "400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "502", "503",
+        "504",
+    ] {
+        assert!(put["responses"].get(status).is_some(), "{status}");
+    }
+    assert!(
+        document["paths"]["/people"]["post"]["responses"]
+            .get("201")
+            .is_some()
+    );
+}
+
+#[test]
+fn schemas_say_what_is_served_and_what_is_taken() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let person = &schemas["Person"];
+    assert!(person["properties"].get("rating").is_none());
+    assert_eq!(person["properties"]["id"]["readOnly"], true);
+    assert!(
+        person["required"]
+            .as_array()
+            .unwrap()
+            .contains(&"originalIds".into())
+    );
+    let create = &schemas["PersonCreate"];
+    assert_eq!(
+        create["required"],
+        serde_json::json!(["firstName", "lastName"])
+    );
+    assert!(
+        create["properties"].get("id").is_none() && create["properties"].get("rating").is_some()
+    );
+    assert_eq!(
+        schemas["NoteCreate"]["properties"]["personId"]["type"],
+        serde_json::json!(["string"])
+    );
+    assert_eq!(
+        schemas["PersonUpdate"]["properties"]["stage"]["type"],
+        serde_json::json!(["string", "null"])
+    );
+    assert!(schemas["PersonUpdate"].get("required").is_none());
+}
+
+#[test]
+fn nothing_of_the_host_s_own_keywords_shows() {
+    let text = document().to_string();
+    for keyword in [
+        "x-create",
+        "x-update",
+        "x-host",
+        "x-filter",
+        "x-reference",
+        "x-merge",
+        "writeOnly",
+        "$defs",
+    ] {
+        assert!(!text.contains(keyword), "{keyword}");
+    }
+}

@@ -1,0 +1,140 @@
+//! One call of a connector.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use rollout_catalog::Catalog;
+use rollout_egress::{CallLimits, Egress};
+use rollout_sandbox::{CallError, Caller, Error, FieldIssue};
+use rollout_store::EnvStore;
+use rollout_vault::VaultError;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::environment::{Environment, Live};
+use crate::registry::{Connector, Registry};
+use crate::session::{Account, Session};
+
+/// The loaded connectors and the way out that they share.
+pub struct Connectors {
+    registry: Registry,
+    egress: Arc<Egress>,
+    limits: CallLimits,
+}
+
+/// A call of a connector: the sandbox's [`Caller`] with the session behind it.
+pub struct Call<'a> {
+    caller: Caller<'a>,
+    session: Arc<Session>,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Connectors {
+    /// `limits` are those of one call's requests together.
+    pub fn new(registry: Registry, egress: Arc<Egress>, limits: CallLimits) -> Self {
+        Self {
+            registry,
+            egress,
+            limits,
+        }
+    }
+
+    /// What is loaded.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The catalogue that everything is checked against.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        self.registry.catalog()
+    }
+
+    /// A call for an account.
+    pub fn call<'a>(
+        &'a self,
+        connector: &'a Connector,
+        account: Account,
+        store: Arc<EnvStore>,
+    ) -> Call<'a> {
+        let session = Arc::new(Session::new(
+            account,
+            self.egress.clone(),
+            self.limits,
+            store,
+        ));
+        Call {
+            caller: Caller::new(self.registry.sandbox(), &connector.component, session.clone()),
+            session,
+            _turn: None,
+        }
+    }
+
+    /// A call for a connected account, when it is the account's turn.
+    pub async fn call_for<'a>(
+        &'a self,
+        environment: &Environment,
+        connector: &'a Connector,
+        live: &Live,
+    ) -> Result<Call<'a>, VaultError> {
+        let turn = live.calls().clone().acquire_owned().await.ok();
+        let account = environment.account(connector, live)?;
+        let mut call = self.call(connector, account, environment.store().clone());
+        call._turn = turn;
+        Ok(call)
+    }
+}
+
+impl<'a> Deref for Call<'a> {
+    type Target = Caller<'a>;
+
+    fn deref(&self) -> &Caller<'a> {
+        &self.caller
+    }
+}
+
+impl Call<'_> {
+    /// Whether the call may have changed something at the app.
+    pub fn wrote(&self) -> bool {
+        self.session.wrote()
+    }
+
+    /// Blanks the account's secrets in a text that people will see.
+    pub fn blank(&self, text: &str) -> String {
+        self.session.blank(text)
+    }
+
+    /// Blanks the account's secrets in what a failed call says.
+    pub fn blank_error(&self, error: CallError) -> CallError {
+        let blank = |text: String| self.blank(&text);
+        match error {
+            CallError::Connector(error) => CallError::Connector(match error {
+                Error::InvalidInput(issues) => Error::InvalidInput(
+                    issues
+                        .into_iter()
+                        .map(|issue| FieldIssue {
+                            pointer: blank(issue.pointer),
+                            message: blank(issue.message),
+                        })
+                        .collect(),
+                ),
+                Error::Unauthorized(text) => Error::Unauthorized(blank(text)),
+                Error::Forbidden(text) => Error::Forbidden(blank(text)),
+                Error::NotFound(text) => Error::NotFound(blank(text)),
+                Error::Conflict(text) => Error::Conflict(blank(text)),
+                Error::Unsupported(text) => Error::Unsupported(blank(text)),
+                Error::Halted(text) => Error::Halted(blank(text)),
+                Error::Internal(text) => Error::Internal(blank(text)),
+                Error::RateLimited(mut limit) => {
+                    limit.message = blank(limit.message);
+                    Error::RateLimited(limit)
+                }
+                Error::Upstream(mut upstream) => {
+                    upstream.message = blank(upstream.message);
+                    Error::Upstream(upstream)
+                }
+                Error::Other((code, text)) => Error::Other((blank(code), blank(text))),
+            }),
+            CallError::Trap(text) => CallError::Trap(blank(text)),
+            other @ (CallError::Missing(_) | CallError::Limit(_) | CallError::Busy(_)) => other,
+        }
+    }
+}

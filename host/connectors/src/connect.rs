@@ -1,0 +1,302 @@
+//! Connecting an account: what was entered is proven with the app before
+//! anything is stored.
+
+use std::sync::Arc;
+
+use rollout_catalog::manifest::Plan;
+use rollout_catalog::{Catalog, Issue};
+use rollout_sandbox::{Account as Proof, CallError, Error};
+use rollout_store::{
+    Consumer, Credential, CredentialChange, CredentialStatus, StoreError, new_credential_id,
+};
+use rollout_vault::VaultError;
+use serde_json::{Map, Value, json};
+
+use crate::environment::{Environment, EnvironmentError, Live};
+use crate::inputs::Inputs;
+use crate::{Connector, Connectors};
+
+/// What a consumer sends to connect an account.
+#[derive(Debug, Default)]
+pub struct Connect {
+    /// The app, however its key is spelled.
+    pub app_key: String,
+    /// The plan; the manifest's first without it.
+    pub plan: Option<String>,
+    /// What the person entered.
+    pub user_inputs: Map<String, Value>,
+    /// What is opted in to.
+    pub entities_to_sync: Option<Map<String, Value>>,
+}
+
+/// What is changed about a connected account.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// New inputs, proven first.
+    pub user_inputs: Option<Map<String, Value>>,
+    /// What is opted in to.
+    pub entities_to_sync: Option<Map<String, Value>>,
+    /// What a person calls the account.
+    pub label: Option<String>,
+}
+
+/// Why an account was not connected or changed. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No such connector is loaded.
+    #[error("there is no connector `{0}`")]
+    UnknownConnector(String),
+    /// The connector has no such plan.
+    #[error("{connector} has no plan `{plan}`; it has: {}", .plans.join(", "))]
+    UnknownPlan {
+        /// The connector.
+        connector: String,
+        /// What was asked for.
+        plan: String,
+        /// What there is.
+        plans: Vec<String>,
+    },
+    /// What was sent does not fit.
+    #[error("{}", issues_text(.0))]
+    Invalid(Vec<Issue>),
+    /// The app refuses what was entered.
+    #[error("{0}")]
+    Refused(String),
+    /// The credential belongs to another account of the app.
+    #[error("these inputs belong to another account: connect it as a credential of its own")]
+    OtherAccount,
+    /// The app or its connector failed.
+    #[error(transparent)]
+    Call(CallError),
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A secret can't be sealed or opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+fn issues_text(issues: &[Issue]) -> String {
+    let texts: Vec<&str> = issues.iter().map(|issue| issue.message.as_str()).collect();
+    texts.join("; ")
+}
+
+impl From<EnvironmentError> for ConnectError {
+    fn from(error: EnvironmentError) -> Self {
+        match error {
+            EnvironmentError::Store(error) => Self::Store(error),
+            EnvironmentError::Vault(error) => Self::Vault(error),
+            elsewhere @ EnvironmentError::Elsewhere(_) => {
+                Self::Store(StoreError::Unavailable(elsewhere.to_string()))
+            }
+        }
+    }
+}
+
+impl Connectors {
+    /// Connects an account for a consumer. The same account again keeps its
+    /// credential and replaces its secrets.
+    pub async fn connect(
+        &self,
+        environment: &Environment,
+        consumer: &Consumer,
+        connect: Connect,
+    ) -> Result<Arc<Live>, ConnectError> {
+        let connector = self
+            .registry()
+            .get(&connect.app_key)
+            .ok_or(ConnectError::UnknownConnector(connect.app_key))?;
+        let plan = plan(&connector, connect.plan.as_deref())?;
+        if let Some(flags) = &connect.entities_to_sync {
+            check_flags(self.catalog(), flags)?;
+        }
+        let (inputs, proof) = self
+            .prove(environment, &connector, plan, &connect.user_inputs)
+            .await?;
+
+        let store = environment.store();
+        let found = store
+            .find_by_external(&consumer.id, connector.key(), &proof.external_id)
+            .await?;
+        let credential = match found {
+            Some(credential) => {
+                let change = CredentialChange {
+                    plan: Some(plan.key.clone()),
+                    label: Some(proof.label.clone()),
+                    avatar: proof.avatar.clone(),
+                    fields: Some(public(&inputs, &proof)),
+                    entities_to_sync: connect.entities_to_sync.map(Value::Object),
+                    status: Some(CredentialStatus::Ok),
+                    secrets: Some(environment.seal(&credential.id, &inputs.secrets)?),
+                };
+                store.update_credential(&credential.id, &change).await?
+            }
+            None => {
+                let (id, now) = new_credential_id();
+                let credential = Credential {
+                    app_key: connector.key().to_owned(),
+                    plan: plan.key.clone(),
+                    label: Some(proof.label.clone()),
+                    avatar: proof.avatar.clone(),
+                    external_id: proof.external_id.clone(),
+                    fields: public(&inputs, &proof),
+                    entities_to_sync: Value::Object(connect.entities_to_sync.unwrap_or_default()),
+                    status: CredentialStatus::Ok,
+                    created_at: now,
+                    updated_at: now,
+                    id,
+                };
+                let sealed = environment.seal(&credential.id, &inputs.secrets)?;
+                store
+                    .insert_credential(&credential, &consumer.id, &sealed)
+                    .await?;
+                credential
+            }
+        };
+        self.take_up(environment, &connector, credential).await
+    }
+
+    /// Changes a connected account.
+    pub async fn change(
+        &self,
+        environment: &Environment,
+        live: &Live,
+        change: Change,
+    ) -> Result<Arc<Live>, ConnectError> {
+        let id = &live.credential.id;
+        let connector = self
+            .registry()
+            .get(&live.credential.app_key)
+            .ok_or_else(|| ConnectError::UnknownConnector(live.credential.app_key.clone()))?;
+        let mut stored = CredentialChange {
+            label: change.label,
+            ..CredentialChange::default()
+        };
+        if let Some(flags) = change.entities_to_sync {
+            check_flags(self.catalog(), &flags)?;
+            stored.entities_to_sync = Some(Value::Object(flags));
+        }
+        if let Some(entered) = change.user_inputs {
+            let plan = plan(&connector, Some(&live.credential.plan))?;
+            let (inputs, proof) = self.prove(environment, &connector, plan, &entered).await?;
+            if proof.external_id != live.credential.external_id {
+                return Err(ConnectError::OtherAccount);
+            }
+            stored.fields = Some(public(&inputs, &proof));
+            stored.secrets = Some(environment.seal(id, &inputs.secrets)?);
+            stored.status = Some(CredentialStatus::Ok);
+            stored.avatar = proof.avatar;
+            stored.label = stored.label.or(Some(proof.label));
+        }
+        let credential = environment.store().update_credential(id, &stored).await?;
+        self.take_up(environment, &connector, credential).await
+    }
+
+    /// Plans the sync of what is opted in, forgets what is opted out, and takes
+    /// the credential into use.
+    async fn take_up(
+        &self,
+        environment: &Environment,
+        connector: &Connector,
+        credential: Credential,
+    ) -> Result<Arc<Live>, ConnectError> {
+        let store = environment.store();
+        let id = credential.id.clone();
+        let live = environment.load(credential.clone()).await?;
+        let wanted = live.entities(self.catalog(), connector);
+        let names: Vec<&str> = wanted.iter().map(|entity| entity.name.as_str()).collect();
+        for (entity, _) in live.all_readiness() {
+            if !names.contains(&entity.as_str()) {
+                store.forget_sync(&id, &entity).await?;
+            }
+        }
+        store.plan_sync(&id, &names, now()).await?;
+        Ok(environment.load(credential).await?)
+    }
+
+    /// Checks the inputs and proves them with the app.
+    async fn prove(
+        &self,
+        environment: &Environment,
+        connector: &Connector,
+        plan: &Plan,
+        entered: &Map<String, Value>,
+    ) -> Result<(Inputs, Proof), ConnectError> {
+        let inputs = Inputs::check(&plan.auth.inputs, entered).map_err(ConnectError::Invalid)?;
+        let account =
+            environment.candidate(connector, &plan.key, &inputs.fields, &inputs.secrets)?;
+        let call = self.call(connector, account, environment.store().clone());
+        match call.probe().await {
+            Ok(proof) if proof.external_id.is_empty() => Err(ConnectError::Call(
+                CallError::Connector(Error::Internal("probe gave no external id".into())),
+            )),
+            Ok(proof) => Ok((inputs, proof)),
+            Err(CallError::Connector(Error::Unauthorized(said) | Error::Forbidden(said))) => {
+                let said = call.blank(&said);
+                let app = &connector.manifest.name;
+                Err(ConnectError::Refused(format!(
+                    "{app} did not accept what you entered. Check that it was copied completely, and that it is still valid. {app} says: {said}"
+                )))
+            }
+            Err(error) => Err(ConnectError::Call(call.blank_error(error))),
+        }
+    }
+}
+
+fn plan<'a>(connector: &'a Connector, key: Option<&str>) -> Result<&'a Plan, ConnectError> {
+    let plans = &connector.manifest.plans;
+    let found = match key {
+        None => plans.first(),
+        Some(key) => plans.iter().find(|plan| plan.key == key),
+    };
+    found.ok_or_else(|| ConnectError::UnknownPlan {
+        connector: connector.key().to_owned(),
+        plan: key.unwrap_or_default().to_owned(),
+        plans: plans.iter().map(|plan| plan.key.clone()).collect(),
+    })
+}
+
+/// Known names with true or false. A name that the connector does not offer is
+/// accepted and ignored.
+fn check_flags(catalog: &Catalog, flags: &Map<String, Value>) -> Result<(), ConnectError> {
+    let known: Vec<&str> = catalog.flags().collect();
+    let issues: Vec<Issue> = flags
+        .iter()
+        .filter_map(|(name, value)| {
+            let message = if !known.contains(&name.as_str()) {
+                format!("there is no entity `{name}` to opt in to; there are: {}", known.join(", "))
+            } else if !value.is_boolean() {
+                "must be true or false".to_owned()
+            } else {
+                return None;
+            };
+            let name = name.replace('~', "~0").replace('/', "~1");
+            Some(Issue {
+                pointer: format!("/entitiesToSync/{name}"),
+                message,
+            })
+        })
+        .collect();
+    if issues.is_empty() {
+        Ok(())
+    } else {
+        Err(ConnectError::Invalid(issues))
+    }
+}
+
+/// The public fields: what was entered, and what the app says.
+fn public(inputs: &Inputs, proof: &Proof) -> Value {
+    let mut fields = json!(inputs.fields);
+    if let Some(object) = fields.as_object_mut() {
+        for (name, value) in &proof.fields {
+            object.insert(name.clone(), Value::String(value.clone()));
+        }
+    }
+    fields
+}
+
+/// The present time in milliseconds since 1970.
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}

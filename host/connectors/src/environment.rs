@@ -1,0 +1,475 @@
+//! An open environment: its database, its secret, and its credentials as this
+//! process uses them.
+//!
+//! Tokens and tenants are checked on every request, so credentials are kept here
+//! in memory, with their secrets sealed. Opened secrets exist only while calls
+//! that use them run.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, RwLock};
+use rollout_catalog::manifest::SlotScope;
+use rollout_catalog::{Catalog, Entity};
+use rollout_egress::{self as egress, Access};
+use rollout_store::{
+    AppKeys, Consumer, Control, Credential, CredentialStatus, EnvStore, SettingKind, StoreError,
+    SyncRow, SyncStatus,
+};
+use rollout_vault::{Context, Secret, Vault, VaultError};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::Connector;
+use crate::policy::{self, Fields};
+use crate::session::Account;
+
+/// Calls of one credential that run at once.
+const CALLS_PER_CREDENTIAL: usize = 8;
+
+/// Scopes of sealed values: part of what a sealed text is bound to.
+mod sealed_as {
+    pub(super) const CLIENT_SECRET: &str = "client-secret";
+    pub(super) const APP: &str = "app";
+    pub(super) const CREDENTIAL: &str = "credential";
+}
+
+/// An environment.
+pub struct Environment {
+    /// Its name, `dev`.
+    pub name: String,
+    /// The `iss` of its tokens.
+    pub client_id: String,
+    /// How app keys are written in its answers.
+    pub app_keys: AppKeys,
+    secret: Secret,
+    store: Arc<EnvStore>,
+    vault: Arc<Vault>,
+    settings: RwLock<HashMap<String, Arc<Settings>>>,
+    credentials: RwLock<HashMap<String, Arc<Live>>>,
+    consumers: RwLock<HashMap<String, Consumer>>,
+}
+
+/// What the environment set for a connector.
+#[derive(Debug, Default, PartialEq)]
+struct Settings {
+    fields: Arc<Fields>,
+    slots: BTreeMap<String, String>,
+}
+
+/// A credential in use.
+pub struct Live {
+    /// As it is stored.
+    pub credential: Credential,
+    /// Ids of the consumers that have it.
+    pub consumers: Vec<String>,
+    fields: Arc<Fields>,
+    sealed: BTreeMap<String, String>,
+    readiness: Arc<RwLock<HashMap<String, Readiness>>>,
+    calls: Arc<Semaphore>,
+    access: Mutex<Weak<Access>>,
+}
+
+/// Whether an entity of a credential can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// Its first pass is not complete.
+    Syncing,
+    /// It is.
+    Complete,
+    /// The account may not read it, for this reason.
+    Unavailable(String),
+    /// Its first pass can't be finished, for this reason.
+    Failed(String),
+}
+
+impl Readiness {
+    /// What a sync row means for readers.
+    pub fn of(row: &SyncRow) -> Self {
+        let reason = || row.schedule.error.clone().unwrap_or_default();
+        match row.schedule.status {
+            SyncStatus::Unavailable => Self::Unavailable(reason()),
+            _ if row.schedule.first_done_at.is_some() => Self::Complete,
+            SyncStatus::Failed => Self::Failed(reason()),
+            _ => Self::Syncing,
+        }
+    }
+}
+
+/// Why an environment can't be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// Its database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something sealed can't be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// It is kept where this version can't.
+    #[error("environment `{0}` has a database URL; this version keeps environments in the data directory only")]
+    Elsewhere(String),
+}
+
+/// What a client secret is bound to when it is sealed.
+pub fn client_secret_context(environment: &str) -> Context<'_> {
+    Context {
+        environment,
+        scope: sealed_as::CLIENT_SECRET,
+        owner: environment,
+        slot: "client-secret",
+    }
+}
+
+/// What an app slot is bound to when it is sealed.
+pub fn app_slot_context<'a>(environment: &'a str, connector: &'a str, slot: &'a str) -> Context<'a> {
+    Context {
+        environment,
+        scope: sealed_as::APP,
+        owner: connector,
+        slot,
+    }
+}
+
+impl Environment {
+    /// Opens an environment and loads its credentials.
+    pub async fn open(
+        stored: &rollout_store::Environment,
+        store: EnvStore,
+        vault: Arc<Vault>,
+    ) -> Result<Self, EnvironmentError> {
+        let secret = vault.open(
+            &client_secret_context(&stored.name),
+            &stored.client_secret_sealed,
+        )?;
+        let environment = Self {
+            name: stored.name.clone(),
+            client_id: stored.client_id.clone(),
+            app_keys: stored.app_keys,
+            secret,
+            store: Arc::new(store),
+            vault,
+            settings: RwLock::default(),
+            credentials: RwLock::default(),
+            consumers: RwLock::default(),
+        };
+        for credential in environment.store.all_credentials().await? {
+            environment.load(credential).await?;
+        }
+        Ok(environment)
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Arc<EnvStore> {
+        &self.store
+    }
+
+    /// The key of its tokens.
+    pub fn client_secret(&self) -> &[u8] {
+        self.secret.expose()
+    }
+
+    /// An app key as this environment writes it.
+    pub fn shown_key(&self, app_key: &str) -> String {
+        match self.app_keys {
+            AppKeys::Canonical => app_key.to_owned(),
+            AppKeys::Plain => rollout_catalog::manifest::fold_key(app_key),
+        }
+    }
+
+    /// The consumer of a token's `sub`, made at its first use.
+    pub async fn consumer(&self, key: &str) -> Result<Consumer, StoreError> {
+        if let Some(consumer) = self.consumers.read().get(key) {
+            return Ok(consumer.clone());
+        }
+        let consumer = self.store.consumer(key).await?;
+        self.consumers
+            .write()
+            .insert(key.to_owned(), consumer.clone());
+        Ok(consumer)
+    }
+
+    /// The consumer of a token's `sub`, if it was ever used for anything.
+    pub async fn known_consumer(&self, key: &str) -> Result<Option<Consumer>, StoreError> {
+        if let Some(consumer) = self.consumers.read().get(key) {
+            return Ok(Some(consumer.clone()));
+        }
+        let Some(consumer) = self.store.find_consumer(key).await? else {
+            return Ok(None);
+        };
+        self.consumers
+            .write()
+            .insert(key.to_owned(), consumer.clone());
+        Ok(Some(consumer))
+    }
+
+    /// A credential by its id.
+    pub fn credential(&self, id: &str) -> Option<Arc<Live>> {
+        self.credentials.read().get(id).cloned()
+    }
+
+    /// All credentials, oldest first.
+    pub fn credentials(&self) -> Vec<Arc<Live>> {
+        let mut all: Vec<_> = self.credentials.read().values().cloned().collect();
+        all.sort_by(|a, b| {
+            let key = |live: &Live| (live.credential.created_at, live.credential.id.clone());
+            key(a).cmp(&key(b))
+        });
+        all
+    }
+
+    /// Takes a credential into use, or up again after it changed.
+    pub async fn load(&self, credential: Credential) -> Result<Arc<Live>, EnvironmentError> {
+        let id = credential.id.clone();
+        let consumers = self.store.consumers_of(&id).await?;
+        let sealed = self.store.secrets(&id).await?;
+        let rows = self.store.sync_rows(&id).await?;
+        let readiness = rows
+            .iter()
+            .map(|row| (row.entity.clone(), Readiness::of(row)))
+            .collect();
+        let live = Arc::new(Live {
+            fields: Arc::new(fields_of(&credential.fields)),
+            consumers: consumers.into_iter().map(|consumer| consumer.id).collect(),
+            credential,
+            sealed,
+            readiness: Arc::new(RwLock::new(readiness)),
+            calls: Arc::new(Semaphore::new(CALLS_PER_CREDENTIAL)),
+            access: Mutex::default(),
+        });
+        self.credentials.write().insert(id, live.clone());
+        Ok(live)
+    }
+
+    /// Takes a credential out of use at once, then erases it.
+    pub async fn forget(&self, id: &str) -> Result<(), StoreError> {
+        self.credentials.write().remove(id);
+        self.store.delete_credential(id).await
+    }
+
+    /// Notes how far an entity of a credential is.
+    pub fn set_readiness(&self, credential: &str, entity: &str, readiness: Readiness) {
+        if let Some(live) = self.credential(credential) {
+            live.readiness.write().insert(entity.to_owned(), readiness);
+        }
+    }
+
+    /// Marks a credential as refused by its app, or as good again.
+    pub async fn set_status(
+        &self,
+        id: &str,
+        status: CredentialStatus,
+    ) -> Result<(), EnvironmentError> {
+        let change = rollout_store::CredentialChange {
+            status: Some(status),
+            ..Default::default()
+        };
+        let credential = self.store.update_credential(id, &change).await?;
+        self.load(credential).await?;
+        Ok(())
+    }
+
+    /// Reads the environment's settings of a connector from the control database.
+    /// Answers whether they changed.
+    pub async fn load_settings(
+        &self,
+        control: &Control,
+        connector: &str,
+    ) -> Result<bool, StoreError> {
+        let mut fields = Fields::new();
+        let mut slots = BTreeMap::new();
+        for setting in control.app_settings(&self.name, connector).await? {
+            match setting.kind {
+                SettingKind::Field => fields.insert(setting.name, setting.value),
+                SettingKind::Slot => slots.insert(setting.name, setting.value),
+            };
+        }
+        let new = Settings {
+            fields: Arc::new(fields),
+            slots,
+        };
+        let mut settings = self.settings.write();
+        if settings.get(connector).is_some_and(|old| **old == new) {
+            return Ok(false);
+        }
+        settings.insert(connector.to_owned(), Arc::new(new));
+        drop(settings);
+        for live in self.credentials() {
+            *live.access.lock() = Weak::new();
+        }
+        Ok(true)
+    }
+
+    /// Seals a credential's secrets for storing.
+    pub fn seal(
+        &self,
+        credential: &str,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, VaultError> {
+        secrets
+            .iter()
+            .map(|(slot, secret)| {
+                let context = self.slot_context(credential, slot);
+                Ok((slot.clone(), self.vault.seal(&context, secret.as_bytes())?))
+            })
+            .collect()
+    }
+
+    fn slot_context<'a>(&'a self, credential: &'a str, slot: &'a str) -> Context<'a> {
+        Context {
+            environment: &self.name,
+            scope: sealed_as::CREDENTIAL,
+            owner: credential,
+            slot,
+        }
+    }
+
+    /// A credential as its connector's calls use it. The secrets are opened once
+    /// for calls that run at the same time, and gone when the last one ends.
+    pub fn account(&self, connector: &Connector, live: &Live) -> Result<Account, VaultError> {
+        let settings = self.settings_of(connector.key());
+        let mut shared = live.access.lock();
+        let access = match shared.upgrade() {
+            Some(access) => access,
+            None => {
+                let mut secrets = BTreeMap::new();
+                for (slot, sealed) in &live.sealed {
+                    let context = self.slot_context(&live.credential.id, slot);
+                    let secret = self.vault.open(&context, sealed)?;
+                    secrets.insert(slot.clone(), egress::Secret::from(secret.text()?.to_owned()));
+                }
+                let plan = &live.credential.plan;
+                let access =
+                    Arc::new(self.access(connector, plan, &live.fields, &settings, secrets)?);
+                *shared = Arc::downgrade(&access);
+                access
+            }
+        };
+        Ok(Account {
+            connector: connector.key().to_owned(),
+            credential: Some(live.credential.id.clone()),
+            access,
+            fields: live.fields.clone(),
+            settings: settings.fields.clone(),
+        })
+    }
+
+    /// An account that is being connected, with what the person entered.
+    pub(crate) fn candidate(
+        &self,
+        connector: &Connector,
+        plan: &str,
+        fields: &Fields,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<Account, VaultError> {
+        let settings = self.settings_of(connector.key());
+        let secrets = secrets
+            .iter()
+            .map(|(slot, secret)| (slot.clone(), egress::Secret::from(secret.clone())))
+            .collect();
+        Ok(Account {
+            connector: connector.key().to_owned(),
+            credential: None,
+            access: Arc::new(self.access(connector, plan, fields, &settings, secrets)?),
+            fields: Arc::new(fields.clone()),
+            settings: settings.fields.clone(),
+        })
+    }
+
+    fn settings_of(&self, connector: &str) -> Arc<Settings> {
+        let settings = self.settings.read();
+        settings.get(connector).cloned().unwrap_or_default()
+    }
+
+    /// The rules and every declared slot with its value.
+    fn access(
+        &self,
+        connector: &Connector,
+        plan: &str,
+        fields: &Fields,
+        settings: &Settings,
+        mut secrets: BTreeMap<String, egress::Secret>,
+    ) -> Result<Access, VaultError> {
+        let mut slots = BTreeMap::new();
+        for (name, slot) in &connector.manifest.slots {
+            let (scope, value) = match slot.scope {
+                SlotScope::Credential => (egress::Scope::Credential, secrets.remove(name)),
+                SlotScope::Subscription => (egress::Scope::Subscription, None),
+                SlotScope::App => {
+                    let value = match settings.slots.get(name) {
+                        None => None,
+                        Some(sealed) => {
+                            let context = app_slot_context(&self.name, connector.key(), name);
+                            let opened = self.vault.open(&context, sealed)?;
+                            Some(egress::Secret::from(opened.text()?.to_owned()))
+                        }
+                    };
+                    (egress::Scope::App, value)
+                }
+            };
+            let slot = egress::Slot {
+                scope,
+                signing: slot.signing,
+                values: value.into_iter().collect(),
+            };
+            slots.insert(name.clone(), slot);
+        }
+        let rules = policy::rules(&connector.manifest, plan, fields, &settings.fields);
+        Ok(Access::new(rules, slots))
+    }
+}
+
+impl Live {
+    /// Whether the consumer has it.
+    pub fn belongs_to(&self, consumer: &str) -> bool {
+        self.consumers.iter().any(|id| id == consumer)
+    }
+
+    /// How far an entity is; none: it is not synced.
+    pub fn readiness(&self, entity: &str) -> Option<Readiness> {
+        self.readiness.read().get(entity).cloned()
+    }
+
+    /// The entities that are synced and how far each is.
+    pub fn all_readiness(&self) -> Vec<(String, Readiness)> {
+        let readiness = self.readiness.read();
+        readiness
+            .iter()
+            .map(|(entity, readiness)| (entity.clone(), readiness.clone()))
+            .collect()
+    }
+
+    /// Turns of calls at the app; nobody takes more than eight at once.
+    pub(crate) fn calls(&self) -> &Arc<Semaphore> {
+        &self.calls
+    }
+
+    /// Whether an opt-in entity was opted in.
+    pub fn opted_in(&self, flag: &str) -> bool {
+        let flags = &self.credential.entities_to_sync;
+        flags.get(flag).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// The entities of the catalogue that are synced for this credential, in
+    /// the order in which they are synced.
+    pub fn entities(&self, catalog: &Catalog, connector: &Connector) -> Vec<Arc<Entity>> {
+        let mut entities: Vec<Arc<Entity>> = connector
+            .manifest
+            .entities
+            .iter()
+            .filter(|(_, offer)| offer.verbs.contains(&rollout_catalog::Verb::List))
+            .filter_map(|(name, _)| catalog.by_name(name).cloned())
+            .filter(|entity| {
+                entity.core || entity.flag.as_deref().is_none_or(|flag| self.opted_in(flag))
+            })
+            .collect();
+        entities.sort_by_key(|entity| entity.order);
+        entities
+    }
+}
+
+fn fields_of(value: &Value) -> Fields {
+    let object = value.as_object().into_iter().flatten();
+    object
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
+}

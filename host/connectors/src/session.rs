@@ -1,0 +1,305 @@
+//! What one call of a connector can reach: the sandbox's [`Host`], made of the
+//! egress, the credential's public fields and its small values.
+//!
+//! Secrets stay in the egress's [`Access`]; nothing here can read them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rollout_egress::{self as egress, Access, CallLimits, Egress, Grant};
+use rollout_sandbox::{
+    Header, Host, LogLevel, MacAlgorithm, Scope, SlotError, http, state,
+};
+use rollout_store::{EnvStore, Expected, StateValue, StoreError};
+
+use crate::policy::Fields;
+
+/// An account as connectors see it: public fields, and access without insight.
+#[derive(Clone)]
+pub struct Account {
+    pub(crate) connector: String,
+    /// The credential's id; none while it is being connected.
+    pub(crate) credential: Option<String>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) fields: Arc<Fields>,
+    pub(crate) settings: Arc<Fields>,
+}
+
+/// One call.
+pub(crate) struct Session {
+    account: Account,
+    egress: Arc<Egress>,
+    grant: Grant,
+    store: Arc<EnvStore>,
+    /// A request other than GET, HEAD or OPTIONS has left.
+    wrote: AtomicBool,
+}
+
+impl Session {
+    pub(crate) fn new(
+        account: Account,
+        egress: Arc<Egress>,
+        limits: CallLimits,
+        store: Arc<EnvStore>,
+    ) -> Self {
+        Self {
+            grant: Grant::new(account.access.clone(), Default::default(), limits),
+            account,
+            egress,
+            store,
+            wrote: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the call may have changed something at the app.
+    pub(crate) fn wrote(&self) -> bool {
+        self.wrote.load(Ordering::Relaxed)
+    }
+
+    /// Blanks the credential's secrets in a text that people will see.
+    pub(crate) fn blank(&self, text: &str) -> String {
+        self.grant.redactor().redact_strict(text).into_owned()
+    }
+
+    /// A compare-and-set that lost is told which version is there.
+    async fn state_failed(
+        &self,
+        credential: &str,
+        key: &str,
+        error: StoreError,
+    ) -> state::StateError {
+        let found = match &error {
+            StoreError::Conflict(_) => self.store.state(credential, key).await.ok().flatten(),
+            _ => None,
+        };
+        state_error(error, found.map_or(0, |found| found.version.unsigned_abs()))
+    }
+
+    fn credential(&self) -> Result<&str, state::StateError> {
+        self.account.credential.as_deref().ok_or_else(|| {
+            state::StateError::Unavailable("there is no state before the account is connected".into())
+        })
+    }
+}
+
+#[async_trait]
+impl Host for Session {
+    async fn send(&self, request: http::Request) -> Result<http::Response, http::Failure> {
+        if !matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
+            self.wrote.store(true, Ordering::Relaxed);
+        }
+        match self.egress.send(&self.grant, outgoing(request)).await {
+            Ok(response) => Ok(http::Response {
+                status: response.status,
+                headers: response
+                    .headers
+                    .into_iter()
+                    .map(|(name, value)| Header { name, value })
+                    .collect(),
+                body: response.body.into(),
+                extra: None,
+            }),
+            Err(failure) => Err(match failure {
+                egress::Failure::Denied(reason) => http::Failure::Denied(reason),
+                egress::Failure::Timeout => http::Failure::Timeout,
+                egress::Failure::Connection(reason) => http::Failure::Connection(reason),
+                egress::Failure::TooLarge(bytes) => http::Failure::TooLarge(bytes),
+                egress::Failure::Budget(wait) => http::Failure::Budget(
+                    wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                ),
+            }),
+        }
+    }
+
+    fn field(&self, scope: Scope, name: &str) -> Option<String> {
+        match scope {
+            Scope::Credential => self.account.fields.get(name),
+            Scope::App => self.account.settings.get(name),
+        }
+        .cloned()
+    }
+
+    fn mac(
+        &self,
+        scope: Scope,
+        slot: &str,
+        algorithm: MacAlgorithm,
+        data: &[u8],
+    ) -> Result<Vec<u8>, SlotError> {
+        self.account
+            .access
+            .mac(slot_scope(scope), slot, mac_algorithm(algorithm), data)
+            .map_err(slot_error)
+    }
+
+    fn verify_mac(
+        &self,
+        scope: Scope,
+        slot: &str,
+        algorithm: MacAlgorithm,
+        data: &[u8],
+        code: &[u8],
+    ) -> Result<bool, SlotError> {
+        self.account
+            .access
+            .verify_mac(slot_scope(scope), slot, mac_algorithm(algorithm), data, code)
+            .map_err(slot_error)
+    }
+
+    async fn state_get(&self, key: String) -> Result<Option<state::Entry>, state::StateError> {
+        let found = self.store.state(self.credential()?, &key).await;
+        found
+            .map(|found| found.map(entry))
+            .map_err(|error| state_error(error, 0))
+    }
+
+    async fn state_set(
+        &self,
+        key: String,
+        value: String,
+        expected: Option<u64>,
+    ) -> Result<u64, state::StateError> {
+        let credential = self.credential()?;
+        let stored = self
+            .store
+            .set_state(credential, &key, value.as_bytes(), wanted(expected))
+            .await;
+        match stored {
+            Ok(version) => Ok(version.unsigned_abs()),
+            Err(error) => Err(self.state_failed(credential, &key, error).await),
+        }
+    }
+
+    async fn state_delete(
+        &self,
+        key: String,
+        expected: Option<u64>,
+    ) -> Result<(), state::StateError> {
+        let credential = self.credential()?;
+        let deleted = self
+            .store
+            .delete_state(credential, &key, wanted(expected))
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.state_failed(credential, &key, error).await),
+        }
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        let line = self.blank(message);
+        let connector = self.account.connector.as_str();
+        let credential = self.account.credential.as_deref().unwrap_or("-");
+        match level {
+            LogLevel::Trace => tracing::trace!(target: "connector", connector, credential, "{line}"),
+            LogLevel::Debug => tracing::debug!(target: "connector", connector, credential, "{line}"),
+            LogLevel::Info => tracing::info!(target: "connector", connector, credential, "{line}"),
+            LogLevel::Warn => tracing::warn!(target: "connector", connector, credential, "{line}"),
+            LogLevel::Error => tracing::error!(target: "connector", connector, credential, "{line}"),
+        }
+    }
+}
+
+fn outgoing(request: http::Request) -> egress::Request {
+    egress::Request {
+        method: request.method,
+        url: request.url,
+        headers: request
+            .headers
+            .into_iter()
+            .map(|header| (header.name, header.value))
+            .collect(),
+        body: request.body.map(Bytes::from),
+        authenticate: request.authenticate,
+        secrets: request
+            .secrets
+            .into_iter()
+            .map(|placement| egress::Placement {
+                slot: placement.slot,
+                prefix: placement.prefix,
+                place: place(placement.place),
+                optional: false,
+            })
+            .collect(),
+        capture: request
+            .capture
+            .into_iter()
+            .map(|capture| egress::Capture {
+                slot: capture.slot,
+                source: match capture.source {
+                    http::Source::JsonPointer(pointer) => egress::Source::JsonPointer(pointer),
+                    http::Source::Header(name) => egress::Source::Header(name),
+                    http::Source::Cookie(name) => egress::Source::Cookie(name),
+                },
+            })
+            .collect(),
+        timeout: request
+            .timeout_ms
+            .map(|ms| std::time::Duration::from_millis(ms.into())),
+        max_bytes: request.max_bytes,
+    }
+}
+
+fn place(place: http::Place) -> egress::Place {
+    match place {
+        http::Place::Header(name) => egress::Place::Header(name),
+        http::Place::Query(name) => egress::Place::Query(name),
+        http::Place::FormField(name) => egress::Place::FormField(name),
+        http::Place::JsonPointer(pointer) => egress::Place::JsonPointer(pointer),
+        http::Place::BasicUser => egress::Place::BasicUser,
+        http::Place::BasicPassword => egress::Place::BasicPassword,
+    }
+}
+
+fn slot_scope(scope: Scope) -> egress::Scope {
+    match scope {
+        Scope::Credential => egress::Scope::Credential,
+        Scope::App => egress::Scope::App,
+    }
+}
+
+fn mac_algorithm(algorithm: MacAlgorithm) -> egress::MacAlgorithm {
+    match algorithm {
+        MacAlgorithm::HmacSha1 => egress::MacAlgorithm::HmacSha1,
+        MacAlgorithm::HmacSha256 => egress::MacAlgorithm::HmacSha256,
+        MacAlgorithm::HmacSha512 => egress::MacAlgorithm::HmacSha512,
+        MacAlgorithm::Sha256OfSlotAndData => egress::MacAlgorithm::Sha256OfSlotAndData,
+    }
+}
+
+fn slot_error(error: egress::SlotError) -> SlotError {
+    match error {
+        egress::SlotError::Unknown(slot) => SlotError::Unknown(slot),
+        egress::SlotError::NotSigning(slot) => SlotError::NotSigning(slot),
+        egress::SlotError::Empty(slot) => SlotError::Empty(slot),
+    }
+}
+
+fn entry(found: StateValue) -> state::Entry {
+    state::Entry {
+        value: String::from_utf8_lossy(&found.value).into_owned(),
+        version: found.version.unsigned_abs(),
+    }
+}
+
+/// Version 0 is "there is nothing".
+fn wanted(expected: Option<u64>) -> Expected {
+    match expected {
+        None => Expected::Any,
+        Some(0) => Expected::Absent,
+        Some(version) => Expected::Version(i64::try_from(version).unwrap_or(i64::MAX)),
+    }
+}
+
+fn state_error(error: StoreError, version: u64) -> state::StateError {
+    match error {
+        StoreError::Conflict(_) => state::StateError::Changed(version),
+        StoreError::Limit(reason) => state::StateError::TooLarge(reason.to_owned()),
+        error => {
+            tracing::warn!(%error, "a connector's state can't be stored");
+            state::StateError::Unavailable("the host's store did not answer".into())
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The only way out of the host: "can this reach our network, and with which
+//! secret?" is answered here and nowhere else.
+//!
+//! A connector's request passes these gates, in this order:
+//!
+//! 1. **Budget.** Every request counts, refused ones too ([`Grant`]).
+//! 2. **Policy.** The URL is parsed once. `https` only, a host that the manifest
+//!    names, no addresses in place of names, no user name, the default port
+//!    ([`Policy`]). Headers that belong to the connection, or that make a server
+//!    act on something else than what was checked, are refused.
+//! 3. **Placements.** Secrets are put into exactly the places that are named,
+//!    after everything else is fixed; each must be covered by a binding of its
+//!    slot to this host, method, path and place. No text is ever searched for
+//!    the name of a secret.
+//! 4. **Dialling.** A name is looked up once per connection; addresses that are
+//!    not public are dropped, and the connection goes to what is left. Redirects
+//!    come back as they are, no proxy is taken from the environment, no cookie
+//!    is kept. Only `[dev.upstreams]` leads to a loopback address.
+//! 5. **Reading.** Sizes are counted on decoded bytes while they arrive; one
+//!    timeout holds from the dialling to the last byte.
+//! 6. **Blanking.** Captured values are taken out, and exact values of the
+//!    credential's secrets are blanked ([`Redactor`]).
+//!
+//! A refusal names the thing, the reason, and the line to add to the manifest.
+//!
+//! This crate must never follow a redirect, try a request a second time, log a
+//! query or a secret, or know what a connector or an entity is.
+
+mod address;
+mod capture;
+mod egress;
+mod exchange;
+mod grant;
+mod headers;
+mod mac;
+mod path;
+mod placement;
+mod policy;
+mod redact;
+mod resolver;
+mod secret;
+mod upstream;
+
+pub use address::is_public;
+pub use capture::{Capture, Source};
+pub use egress::{Egress, EgressConfig, EgressError};
+pub use exchange::{Failure, Request, Response};
+pub use grant::{Access, CallLimits, Grant};
+pub use headers::{MAX_HEADER_BYTES, MAX_HEADERS};
+pub use mac::{MacAlgorithm, SlotError};
+pub use placement::{Place, Placement};
+pub use policy::{Binding, HostRule, MAX_URL_BYTES, Policy};
+pub use redact::{BLANK, LONG, Redactor, SHORT};
+pub use resolver::{Lookup, LookupFuture};
+pub use secret::{Scope, Secret, Slot};

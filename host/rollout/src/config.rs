@@ -1,0 +1,450 @@
+//! Configuration: `rollout.toml`, then environment variables.
+//!
+//! `rollout.default.toml` is the manual; a test holds it equal to the defaults
+//! in the code. Every mistake is found before a port opens, and named with its
+//! key, what is wrong, and a right example.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rollout_sandbox::Limits;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// The manual of all settings.
+pub const MANUAL: &str = include_str!("../rollout.default.toml");
+
+/// Prefix of environment variables that set a key.
+const PREFIX: &str = "ROLLOUT__";
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub server: Server,
+    pub connectors: Connectors,
+    pub auth: Auth,
+    pub sync: Sync,
+    pub egress: Egress,
+    pub sandbox: Limits,
+    pub log: Log,
+    pub dev: Dev,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    pub listen: String,
+    pub public_url: String,
+    pub body_bytes: usize,
+    #[serde(with = "humantime_serde")]
+    pub header_read_timeout: Duration,
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            public_url: String::new(),
+            body_bytes: 2 * 1024 * 1024,
+            header_read_timeout: Duration::from_secs(10),
+            cors_origins: vec!["*".into()],
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connectors {
+    pub dirs: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    pub default_environment: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sync {
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+    pub page_records: u32,
+    pub parallel: usize,
+    #[serde(with = "humantime_serde")]
+    pub retry_first: Duration,
+    #[serde(with = "humantime_serde")]
+    pub retry_longest: Duration,
+    pub failed_after: u32,
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self {
+            poll_interval: Duration::from_secs(60),
+            page_records: 500,
+            parallel: 8,
+            retry_first: Duration::from_secs(5),
+            retry_longest: Duration::from_secs(600),
+            failed_after: 8,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Egress {
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    pub request_bytes: usize,
+    pub response_bytes: u64,
+    pub headers: usize,
+    pub header_bytes: usize,
+    pub call_requests: u32,
+    pub call_parallel: usize,
+    pub call_response_bytes: u64,
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            timeout: Duration::from_secs(30),
+            request_bytes: 8 * MIB,
+            response_bytes: 8 * MIB as u64,
+            headers: 100,
+            header_bytes: 64 * 1024,
+            call_requests: 1000,
+            call_parallel: 20,
+            call_response_bytes: 16 * MIB as u64,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".into(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dev {
+    pub enabled: bool,
+    pub upstreams: BTreeMap<String, String>,
+}
+
+/// Why the configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{path}: {reason}")]
+    File { path: String, reason: String },
+    #[error("{source_name}: {key}: {problem}{}", example(key))]
+    Key {
+        source_name: String,
+        key: String,
+        problem: String,
+    },
+}
+
+/// The line of the manual for a key, as the right example.
+fn example(key: &str) -> String {
+    let mut section = "";
+    for line in MANUAL.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            section = name;
+        } else if let Some((name, _)) = line.split_once(" = ")
+            && key.strip_prefix(section).and_then(|k| k.strip_prefix('.')) == Some(name)
+        {
+            return format!("; for example, under [{section}]: {line}");
+        }
+    }
+    "; `rollout config print` lists all keys".to_owned()
+}
+
+impl Config {
+    /// Reads the file (the default `./rollout.toml` only if it is there), lays
+    /// environment variables over it and checks what can be checked.
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let (mut table, mut source) = match read(file)? {
+            Some((text, path)) => (parse(&text, &path)?, path),
+            None => (Table::new(), "configuration".to_owned()),
+        };
+        for (name, text) in variables {
+            if let Some(key) = name.strip_prefix(PREFIX) {
+                let path: Vec<String> = key.split("__").map(str::to_lowercase).collect();
+                overlay(&mut table, &path, &name, &text)?;
+                source = format!("{source} and {PREFIX}… variables");
+            }
+        }
+        let config: Self = serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
+            let key = error.path().to_string();
+            ConfigError::Key {
+                source_name: source.clone(),
+                key,
+                problem: error.inner().message().trim().replace('\n', " "),
+            }
+        })?;
+        config.check(&source)?;
+        Ok(config)
+    }
+
+    /// Checks what types alone do not.
+    pub fn check(&self, source: &str) -> Result<(), ConfigError> {
+        let wrong = |key: &str, problem: String| {
+            Err(ConfigError::Key {
+                source_name: source.to_owned(),
+                key: key.to_owned(),
+                problem,
+            })
+        };
+        if self.server.listen.parse::<std::net::SocketAddr>().is_err() {
+            return wrong(
+                "server.listen",
+                format!("`{}` is not ADDRESS:PORT", self.server.listen),
+            );
+        }
+        if !self.server.public_url.is_empty() && !is_origin(&self.server.public_url) {
+            return wrong(
+                "server.public_url",
+                format!(
+                    "`{}` is not like https://universal.example.com",
+                    self.server.public_url
+                ),
+            );
+        }
+        if self.sync.page_records == 0 || self.sync.page_records > 5000 {
+            return wrong("sync.page_records", "must be 1 to 5000".into());
+        }
+        if self.sync.parallel == 0 {
+            return wrong("sync.parallel", "must be at least 1".into());
+        }
+        if self.sync.poll_interval < Duration::from_millis(100) {
+            return wrong("sync.poll_interval", "must be at least 100ms".into());
+        }
+        if self.sandbox.calls < 4 {
+            return wrong("sandbox.calls", "must be at least 4".into());
+        }
+        if self.sandbox.memory > self.sandbox.largest_memory {
+            return wrong("sandbox.memory", "is above sandbox.largest_memory".into());
+        }
+        if !self.dev.upstreams.is_empty() && !self.dev.enabled {
+            return wrong(
+                "dev.enabled",
+                "dev.upstreams has entries, and they only work with `enabled = true`".into(),
+            );
+        }
+        for (from, to) in &self.dev.upstreams {
+            if !is_origin(from) || !from.starts_with("https://") {
+                return wrong(
+                    "dev.upstreams",
+                    format!("`{from}` is not an origin like https://api.example.com"),
+                );
+            }
+            if !is_origin(to) {
+                return wrong(
+                    "dev.upstreams",
+                    format!("`{to}` is not an origin like http://127.0.0.1:9101"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The effective configuration as TOML.
+    pub fn print(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(self)
+    }
+
+    /// How the outside reaches this host, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        if self.server.public_url.is_empty() {
+            format!("http://{}", self.server.listen)
+        } else {
+            self.server.public_url.trim_end_matches('/').to_owned()
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host().is_some()
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+    })
+}
+
+fn read(file: Option<&Path>) -> Result<Option<(String, String)>, ConfigError> {
+    let (path, required) = match file {
+        Some(path) => (path, true),
+        None => (Path::new("rollout.toml"), false),
+    };
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some((text, name))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(None),
+        Err(error) => Err(ConfigError::File {
+            path: name,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+fn parse(text: &str, path: &str) -> Result<Table, ConfigError> {
+    text.parse::<Table>().map_err(|error| {
+        let line = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .map_or(1, |before| before.matches('\n').count() + 1);
+        ConfigError::File {
+            path: path.to_owned(),
+            reason: format!("line {line}: {}", error.message().replace('\n', " ")),
+        }
+    })
+}
+
+/// Sets one key from a variable. Text that is a TOML value is taken as one;
+/// anything else is a string.
+fn overlay(table: &mut Table, path: &[String], name: &str, text: &str) -> Result<(), ConfigError> {
+    let wrong = |problem: &str| ConfigError::Key {
+        source_name: name.to_owned(),
+        key: path.join("."),
+        problem: problem.to_owned(),
+    };
+    let Some((last, sections)) = path.split_last() else {
+        return Err(wrong("names no key"));
+    };
+    let mut place = table;
+    for section in sections {
+        let inner = place
+            .entry(section.clone())
+            .or_insert_with(|| Value::Table(Table::new()));
+        place = inner
+            .as_table_mut()
+            .ok_or_else(|| wrong("names a key inside one that is no section"))?;
+    }
+    let value = format!("v = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| Value::String(text.to_owned()));
+    place.insert(last.clone(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("rollout.toml");
+        std::fs::write(&file, text).unwrap();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(Some(&file), variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_manual_holds_the_defaults() {
+        let manual: Config = toml::from_str(MANUAL).unwrap();
+        assert_eq!(manual, Config::default());
+        // Every key of the code is in the manual.
+        let all: Table = Config::default().print().unwrap().parse().unwrap();
+        let told: Table = MANUAL.parse().unwrap();
+        for (section, keys) in &all {
+            for key in keys.as_table().unwrap().keys() {
+                assert!(told[section].get(key).is_some(), "{section}.{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn variables_set_every_kind_of_key() {
+        let config = load(
+            "",
+            &[
+                ("ROLLOUT__SYNC__POLL_INTERVAL", "5s"),
+                ("ROLLOUT__SYNC__PAGE_RECORDS", "100"),
+                ("ROLLOUT__DEV__ENABLED", "true"),
+                (
+                    "ROLLOUT__DEV__UPSTREAMS",
+                    r#"{"https://api.example.com" = "http://127.0.0.1:9"}"#,
+                ),
+                ("ROLLOUT__SERVER__LISTEN", "127.0.0.1:1"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.sync.poll_interval, Duration::from_secs(5));
+        assert_eq!(config.sync.page_records, 100);
+        assert_eq!(config.dev.upstreams.len(), 1);
+        assert_eq!(config.server.listen, "127.0.0.1:1");
+    }
+
+    #[test]
+    fn mistakes_name_key_problem_and_example() {
+        for (text, key, example) in [
+            (
+                "[sync]\npoll_interval = \"soon\"",
+                "sync.poll_interval",
+                "poll_interval = \"60s\"",
+            ),
+            ("[sync]\npage_records = 0", "sync.page_records", "page_records = 500"),
+            ("[sync]\npage_records = \"x\"", "sync.page_records", "page_records = 500"),
+            ("[server]\nlisten = \"here\"", "server.listen", "listen = \"127.0.0.1:8080\""),
+            ("[server]\nlissten = \"x\"", "lissten", ""),
+            (
+                "[dev.upstreams]\n\"https://a.example\" = \"http://127.0.0.1:1\"",
+                "dev.enabled",
+                "enabled = false",
+            ),
+            (
+                "[dev]\nenabled = true\n[dev.upstreams]\n\"a.example\" = \"http://127.0.0.1:1\"",
+                "dev.upstreams",
+                "",
+            ),
+            ("[sync\n", "line 1", ""),
+        ] {
+            let error = load(text, &[]).unwrap_err();
+            assert!(error.contains(key), "{text}: {error}");
+            assert!(error.contains(example), "{text}: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_is_what_is_read() {
+        let mut config = Config::default();
+        config.sync.poll_interval = Duration::from_millis(1500);
+        let printed = config.print().unwrap();
+        assert_eq!(toml::from_str::<Config>(&printed).unwrap(), config);
+    }
+}

@@ -1,0 +1,115 @@
+//! The data directory: opened once as a capability; every file access of the
+//! host goes through it.
+//!
+//! ```text
+//! DATA/lock                  held by the one `serve` that uses the directory
+//! DATA/master.key            seals every secret; mode 0600
+//! DATA/control.sqlite        environments and their settings
+//! DATA/env/NAME.sqlite       one environment
+//! DATA/dev.credentials.json  client id and secret of the first environment; mode 0600
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rollout_vault::{KEY_FILE, MasterKey, Vault};
+
+/// An open data directory.
+pub struct DataDir {
+    dir: Dir,
+    path: PathBuf,
+}
+
+/// Held for as long as this process serves from the directory.
+pub struct ServeLock(#[expect(dead_code, reason = "the lock goes when the file is closed")] std::fs::File);
+
+impl DataDir {
+    /// Opens the directory; `create` makes it if it is missing.
+    pub fn open(path: &Path, create: bool) -> Result<Self> {
+        let shown = path.display();
+        if create {
+            let mut builder = std::fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder
+                .recursive(true)
+                .create(path)
+                .with_context(|| format!("can't make the data directory {shown}"))?;
+        }
+        let dir = Dir::open_ambient_dir(path, ambient_authority()).with_context(|| {
+            format!("can't open the data directory {shown}; `rollout serve` makes it")
+        })?;
+        if create {
+            dir.create_dir_all("env")
+                .with_context(|| format!("can't write to the data directory {shown}"))?;
+        }
+        Ok(Self {
+            dir,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Takes the directory for this process alone.
+    pub fn lock(&self) -> Result<ServeLock> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let file = self
+            .dir
+            .open_with("lock", &options)
+            .with_context(|| format!("can't write to the data directory {}", self.path.display()))?
+            .into_std();
+        match file.try_lock() {
+            Ok(()) => Ok(ServeLock(file)),
+            Err(std::fs::TryLockError::WouldBlock) => bail!(
+                "the data directory {} is in use by another `rollout serve`",
+                self.path.display()
+            ),
+            Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| {
+                format!("can't lock the data directory {}", self.path.display())
+            }),
+        }
+    }
+
+    /// The control database's file.
+    pub fn control(&self) -> PathBuf {
+        self.path.join("control.sqlite")
+    }
+
+    /// The database file of an environment.
+    pub fn environment(&self, name: &str) -> PathBuf {
+        self.path.join("env").join(format!("{name}.sqlite"))
+    }
+
+    /// True once there is a control database, and with it possibly something sealed.
+    pub fn has_control(&self) -> bool {
+        self.dir.exists("control.sqlite")
+    }
+
+    /// Opens the vault. The key is made only in a directory where nothing can be
+    /// sealed yet.
+    pub fn vault(&self) -> Result<Vault> {
+        let key = MasterKey::load_or_create(&self.dir, KEY_FILE, !self.has_control())
+            .with_context(|| format!("in {}", self.path.display()))?;
+        Ok(Vault::new(key))
+    }
+
+    /// Writes a new file that only its owner can read.
+    pub fn write_private(&self, name: &str, text: &str) -> Result<()> {
+        use std::io::Write;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = self
+            .dir
+            .open_with(name, &options)
+            .with_context(|| format!("can't write {}", self.path.join(name).display()))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        Ok(())
+    }
+
+    /// A path in the directory as it is shown to people.
+    pub fn shown(&self, name: &str) -> String {
+        self.path.join(name).display().to_string()
+    }
+}

@@ -1,0 +1,205 @@
+//! The command line.
+//!
+//! Everything that can go wrong before the host serves ends in one line on
+//! standard error and exit code 2, with nothing changed.
+
+mod commands;
+mod config;
+mod data;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+/// One normalized API for your customers' CRMs, with every app a sandboxed
+/// connector.
+#[derive(Parser)]
+#[command(name = "rollout", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where configuration and data are.
+#[derive(Args, Clone)]
+struct Place {
+    /// The configuration file; `./rollout.toml` if it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory.
+    #[arg(long, global = true, value_name = "DIR", default_value = "data")]
+    data_dir: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API and keep the accounts in sync, until SIGTERM or Ctrl-C.
+    Serve {
+        /// Address and port to listen on; `server.listen` by default.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+        /// A folder whose *.wasm files are loaded as connectors. May be repeated.
+        #[arg(long, value_name = "DIR")]
+        connectors: Vec<PathBuf>,
+    },
+    /// Environments: a client id, a client secret and a database each.
+    #[command(subcommand)]
+    Env(EnvCommand),
+    /// Print a token for trying things out, or explain one.
+    #[command(args_conflicts_with_subcommands = true)]
+    Token {
+        #[command(subcommand)]
+        command: Option<TokenCommand>,
+        #[command(flatten)]
+        new: NewToken,
+    },
+    /// Connectors: look into a file, or set what the app gave you.
+    #[command(subcommand)]
+    Connector(ConnectorCommand),
+    /// The configuration in force.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+enum EnvCommand {
+    /// Create an environment and print its client id and secret.
+    Create {
+        /// Its name: lower-case letters, digits and hyphens.
+        name: String,
+        /// A client id of your own; made up otherwise.
+        #[arg(long)]
+        client_id: Option<String>,
+        /// A client secret of your own, at least 32 bytes; made up otherwise.
+        #[arg(long)]
+        client_secret: Option<String>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the environments, without secrets.
+    List {
+        /// Print a JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct NewToken {
+    /// The environment.
+    #[arg(long, value_name = "NAME", default_value = "dev")]
+    env: String,
+    /// The consumer: your own id of a user or tenant.
+    #[arg(long, value_name = "CONSUMER", conflicts_with = "admin")]
+    sub: Option<String>,
+    /// A token for the whole environment.
+    #[arg(long)]
+    admin: bool,
+    /// How long it is good for.
+    #[arg(long, default_value = "15m", value_parser = humantime::parse_duration)]
+    ttl: Duration,
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Say whether a token would be accepted now, and if not, why.
+    Verify {
+        /// The token.
+        token: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConnectorCommand {
+    /// Check a component file and print its manifest.
+    Inspect {
+        /// The file.
+        file: PathBuf,
+        /// Print the manifest as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set an environment's values for a connector: public fields and app slots.
+    /// An empty value takes one away; `-` reads it from standard input.
+    Configure {
+        /// The app key.
+        key: String,
+        /// The environment.
+        #[arg(long, value_name = "NAME")]
+        env: String,
+        /// What to set.
+        #[arg(value_name = "NAME=VALUE", required = true)]
+        settings: Vec<String>,
+        /// A folder with the connector's file. May be repeated.
+        #[arg(long, value_name = "DIR")]
+        connectors: Vec<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print every key with its effective value, as TOML.
+    Print,
+}
+
+#[expect(clippy::print_stderr, reason = "a command reports its failure there")]
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let line = format!("{error:#}").replace('\n', " ");
+            eprintln!("rollout: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let mut config = config::Config::load(cli.place.config.as_deref(), std::env::vars())?;
+    let data = &cli.place.data_dir;
+    match cli.command {
+        Command::Serve { listen, connectors } => {
+            if let Some(listen) = listen {
+                config.server.listen = listen;
+                config.check("--listen")?;
+            }
+            config.connectors.dirs.extend(connectors);
+            serve::run(config, data)
+        }
+        Command::Env(EnvCommand::Create {
+            name,
+            client_id,
+            client_secret,
+            json,
+        }) => commands::env_create(data, &name, client_id, client_secret, json),
+        Command::Env(EnvCommand::List { json }) => commands::env_list(data, json),
+        Command::Token {
+            command: Some(TokenCommand::Verify { token }),
+            ..
+        } => commands::token_verify(data, &config, &token),
+        Command::Token { command: None, new } => {
+            commands::token(data, &new.env, new.sub.as_deref(), new.admin, new.ttl)
+        }
+        Command::Connector(ConnectorCommand::Inspect { file, json }) => {
+            commands::connector_inspect(&config, &file, json)
+        }
+        Command::Connector(ConnectorCommand::Configure {
+            key,
+            env,
+            settings,
+            connectors,
+        }) => {
+            config.connectors.dirs.extend(connectors);
+            commands::connector_configure(data, &config, &key, &env, &settings)
+        }
+        Command::Config(ConfigCommand::Print) => commands::config_print(&config),
+    }
+}

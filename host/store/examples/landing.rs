@@ -1,0 +1,206 @@
+//! How fast pages land and lists are read.
+//!
+//! `cargo run --release -p rollout-store --example landing -- [PEOPLE] [PER_PAGE]`
+//!
+//! Lands that many people into a new SQLite file, again unchanged, again with
+//! every tenth changed, and reads lists. Only the store's calls are timed, not
+//! making the records. CPU time is the whole process's during those calls.
+
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rollout_catalog::{Catalog, Category, Entity};
+use rollout_store::{
+    Credential, CredentialStatus, Cursor, EnvStore, ListQuery, Narrow, Page, Record, ReferenceIds,
+    new_credential_id,
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Outcome<()> {
+    let mut arguments = std::env::args().skip(1);
+    let people: usize = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
+    let per_page: usize = arguments.next().map_or(Ok(500), |text| text.parse())?;
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("bench.sqlite");
+    let catalog = Catalog::embedded()?;
+    let store = EnvStore::open(&path, &catalog).await?;
+    let consumer = store.consumer("bench").await?;
+    let (id, created_at) = new_credential_id();
+    let credential = Credential {
+        id,
+        app_key: "bench".into(),
+        plan: "api-key".into(),
+        label: None,
+        avatar: None,
+        external_id: "account".into(),
+        fields: serde_json::json!({}),
+        entities_to_sync: serde_json::json!({}),
+        status: CredentialStatus::Ok,
+        created_at,
+        updated_at: created_at,
+    };
+    store.insert_credential(&credential, &consumer.id, &Default::default()).await?;
+    store.plan_sync(&credential.id, &["people"], created_at).await?;
+    let entity = catalog.by_name("people").ok_or("the catalogue has people")?;
+    println!("{people} people, {} columns, pages of {per_page}", entity.columns().len() + 11);
+
+    for (name, round) in [("new", 0), ("unchanged", 0), ("every tenth changed", 1)] {
+        let mut stopwatch = Stopwatch::default();
+        let mut peak_log = 0;
+        let tenth = people.div_ceil(10).max(1);
+        for start in (0..people).step_by(per_page) {
+            let end = people.min(start + per_page);
+            let page = page(&store, &credential, entity, start..end, round).await?;
+            stopwatch.start();
+            store.land(page).await?;
+            stopwatch.stop();
+            peak_log = peak_log.max(fs::metadata(path.with_extension("sqlite-wal"))?.len());
+            if end / tenth != start / tenth && people >= 500_000 {
+                println!("  {end}: {:.0} records/s so far", end as f64 / stopwatch.wall.as_secs_f64());
+            }
+        }
+        let (wall, cpu) = (stopwatch.wall.as_secs_f64(), stopwatch.cpu.as_secs_f64());
+        println!(
+            "{name}: {:.0} records/s, {:.1} us CPU per record, log at most {} MB, peak RSS {} MB",
+            people as f64 / wall,
+            cpu * 1e6 / people as f64,
+            peak_log >> 20,
+            peak_rss()? >> 10,
+        );
+    }
+    println!("file: {} MB", fs::metadata(&path)?.len() >> 20);
+
+    let view = catalog.entity(Category::Crm, "people").ok_or("the catalogue has people")?;
+    let narrow = |field: &str, value: String| Narrow { field: field.into(), values: vec![value] };
+    let middle = people / 2;
+    let plain = ListQuery::new(&credential.id, view, 100);
+    let after = ListQuery { after: Some(i64::try_from(middle)?), ..plain.clone() };
+    let email = ListQuery { filters: vec![narrow("emails", format!("person{middle}@example.com"))], ..plain.clone() };
+    let phone = ListQuery { filters: vec![narrow("phones", format!("1555{middle:07}"))], ..plain.clone() };
+    let tag = ListQuery { filters: vec![narrow("tags", "Buyer".into())], ..plain.clone() };
+    let tags = ListQuery {
+        filters: vec![Narrow { field: "tags".into(), values: vec!["Group 3".into(), "Group 4".into()] }],
+        ..plain.clone()
+    };
+    let offset = ListQuery { offset: 10_000, ..plain.clone() };
+    for (name, query, rounds) in [
+        ("100 people, first page", &plain, 500),
+        ("100 people, from the middle", &after, 500),
+        ("100 people at offset 10000", &offset, 100),
+        ("by email", &email, 500),
+        ("by phone", &phone, 500),
+        ("by a tag that all have", &tag, 20),
+        ("by two tags", &tags, 20),
+    ] {
+        let mut stopwatch = Stopwatch::default();
+        let mut out = Vec::new();
+        stopwatch.start();
+        for _ in 0..rounds {
+            out.clear();
+            store.list_json(query, &mut out).await?;
+        }
+        stopwatch.stop();
+        let list = store.list_json(query, &mut Vec::new()).await?;
+        println!(
+            "{name}: {:.0} us, {:.0} us CPU, {} bytes, total {}",
+            stopwatch.wall.as_secs_f64() * 1e6 / f64::from(rounds),
+            stopwatch.cpu.as_secs_f64() * 1e6 / f64::from(rounds),
+            out.len(),
+            list.total,
+        );
+    }
+    let mut stopwatch = Stopwatch::default();
+    stopwatch.start();
+    store.delete_credential(&credential.id).await?;
+    println!("deleting the credential: {:.1} s, peak RSS {} MB", stopwatch.stop().as_secs_f64(), peak_rss()? >> 10);
+    store.close().await;
+    Ok(())
+}
+
+async fn page<'a>(
+    store: &EnvStore,
+    credential: &'a Credential,
+    entity: &Entity,
+    people: std::ops::Range<usize>,
+    round: usize,
+) -> Outcome<Page<'a>> {
+    let mut page = Page::new(credential, "people", store.next_stamp().await?, 1_751_469_561_000);
+    let mut references = ReferenceIds::new(credential);
+    for n in people.clone() {
+        let landed = entity.land(&person(n, if n % 10 == 0 { round } else { 0 }), &mut references)?;
+        page.records.push(Record {
+            upstream_id: n.to_string(),
+            cells: landed.cells,
+            original_ids: format!(r#"{{"people":{n}}}"#),
+            original: format!(r#"{{"people":{{"id":{n},"background":"{}"}}}}"#, "As the app has it. ".repeat(64)),
+        });
+    }
+    page.references = references.into_references();
+    page.cursor = Cursor::At(people.end.to_string());
+    Ok(page)
+}
+
+/// A person as the example connector sends him.
+fn person(n: usize, round: usize) -> String {
+    format!(
+        r#"{{"name":"First{n} Last{n}","firstName":"First{n}","lastName":"Last{n}","assignedUserId":"{user}",
+        "stage":"Lead","stageId":"{stage}","tags":["Buyer","Group {group}"],"created":"2024-03-01T10:00:00Z",
+        "updated":"2025-07-02T15:19:21Z","addresses":[{{"type":"home","street":"{n} Main St","city":"Springfield",
+        "state":"IL","code":"62701","country":"US"}}],"emails":[{{"value":"person{n}@example.com","type":"home",
+        "status":"Valid","isPrimary":true}},{{"value":"work{n}@example.org","type":"work","status":null,
+        "isPrimary":false}}],"phones":[{{"value":"+1 (555) {area:03}-{line:04}","type":"mobile","status":"Valid",
+        "isPrimary":true}}],"source":"Zillow","averagePrice":{price},"lastActivity":"2025-07-01T08:00:00Z",
+        "lastActivityType":"round {round}","contactTypes":["Buyer"],"jobTitle":"Engineer","companyName":"Acme",
+        "communicationsConsent":{{"email":true,"call":true,"text":false}},"customClosing":"2025-09-01",
+        "customScore":{n}}}"#,
+        user = n % 40,
+        stage = n % 8,
+        group = n % 500,
+        area = n / 10_000 % 1000,
+        line = n % 10_000,
+        price = 250_000 + n % 1000,
+    )
+}
+
+#[derive(Default)]
+struct Stopwatch {
+    wall: Duration,
+    cpu: Duration,
+    since: Option<(Instant, Duration)>,
+}
+
+impl Stopwatch {
+    fn start(&mut self) {
+        self.since = Some((Instant::now(), cpu_time()));
+    }
+
+    fn stop(&mut self) -> Duration {
+        if let Some((wall, cpu)) = self.since.take() {
+            self.wall += wall.elapsed();
+            self.cpu += cpu_time().saturating_sub(cpu);
+        }
+        self.wall
+    }
+}
+
+/// User and system time of all threads, from the scheduler's nanosecond counts.
+fn cpu_time() -> Duration {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let nanos = threads.filter_map(|thread| {
+        let counts = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        counts.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+/// The most memory the process had at a time, in KiB.
+fn peak_rss() -> Outcome<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("VmHWM is there")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}

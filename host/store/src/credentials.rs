@@ -1,0 +1,357 @@
+//! Consumers, and the credentials that they connected.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sqlx::Row as _;
+
+use crate::database::Tx;
+use crate::dialect::Row;
+use crate::{EnvStore, Result, StoreError, ids, now};
+
+/// A user of the product, as the product names him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// `cons_` and a lower-case ULID.
+    pub id: String,
+    /// The product's name for him: the tokens' `sub`.
+    pub key: String,
+}
+
+/// Whether a credential works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialStatus {
+    /// It does, as far as is known.
+    Ok,
+    /// The app refuses it; the text says why.
+    Broken(String),
+}
+
+impl CredentialStatus {
+    fn columns(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Ok => ("ok", None),
+            Self::Broken(reason) => ("broken", Some(reason)),
+        }
+    }
+}
+
+/// An account of an app that is connected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credential {
+    /// UUIDv7.
+    pub id: String,
+    /// The connector's key, canonical.
+    pub app_key: String,
+    /// The manifest's plan, `api-key`.
+    pub plan: String,
+    /// What a person calls the account.
+    pub label: Option<String>,
+    /// URL of a picture.
+    pub avatar: Option<String>,
+    /// The account at the app, as the connector names it.
+    pub external_id: String,
+    /// The public inputs.
+    pub fields: Value,
+    /// What was opted in to.
+    pub entities_to_sync: Value,
+    /// Whether it works.
+    pub status: CredentialStatus,
+    /// Milliseconds since 1970; part of the ids of its records.
+    pub created_at: i64,
+    /// Milliseconds since 1970.
+    pub updated_at: i64,
+}
+
+impl Credential {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            app_key: row.try_get("app_key")?,
+            plan: row.try_get("plan")?,
+            label: row.try_get("label")?,
+            avatar: row.try_get("avatar")?,
+            external_id: row.try_get("external_id")?,
+            fields: serde_json::from_str(row.try_get("fields")?)?,
+            entities_to_sync: serde_json::from_str(row.try_get("entities_to_sync")?)?,
+            status: match row.try_get("status")? {
+                "broken" => CredentialStatus::Broken(
+                    row.try_get::<Option<String>, _>("status_reason")?.unwrap_or_default(),
+                ),
+                _ => CredentialStatus::Ok,
+            },
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+}
+
+/// What changes about a credential; none: stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct CredentialChange {
+    /// The manifest's plan.
+    pub plan: Option<String>,
+    /// What a person calls the account.
+    pub label: Option<String>,
+    /// URL of a picture.
+    pub avatar: Option<String>,
+    /// The public inputs, all of them.
+    pub fields: Option<Value>,
+    /// What is opted in to.
+    pub entities_to_sync: Option<Value>,
+    /// Whether it works.
+    pub status: Option<CredentialStatus>,
+    /// All slots, each with its sealed value; those not named are removed.
+    pub secrets: Option<BTreeMap<String, String>>,
+}
+
+impl EnvStore {
+    /// The consumer of this key; made if there is none.
+    pub async fn consumer(&self, key: &str) -> Result<Consumer> {
+        if let Some(consumer) = self.find_consumer(key).await? {
+            return Ok(consumer);
+        }
+        let mut tx = self.db.write().await?;
+        let id = sqlx::query_scalar(
+            "INSERT INTO host_consumers (id, key, created_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING id",
+        )
+        .bind(ids::new_consumer_id())
+        .bind(key)
+        .bind(now())
+        .fetch_one(&mut *tx)
+        .await?;
+        self.db.commit(tx).await?;
+        Ok(Consumer { id, key: key.to_owned() })
+    }
+
+    /// The consumer of this key, if there is one.
+    pub async fn find_consumer(&self, key: &str) -> Result<Option<Consumer>> {
+        let id = sqlx::query_scalar("SELECT id FROM host_consumers WHERE key = $1").bind(key);
+        let id = id.fetch_optional(self.db.readers()).await?;
+        Ok(id.map(|id| Consumer { id, key: key.to_owned() }))
+    }
+
+    /// Stores a credential with its sealed secrets (slot to sealed value) for a
+    /// consumer. [`StoreError::Conflict`] if the consumer has this account of
+    /// this app already: find it and change it.
+    pub async fn insert_credential(
+        &self,
+        credential: &Credential,
+        consumer_id: &str,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let taken = find(&mut tx, consumer_id, &credential.app_key, &credential.external_id).await?;
+        if taken.is_some() {
+            return Err(StoreError::Conflict("a credential for this account"));
+        }
+        let (status, reason) = credential.status.columns();
+        sqlx::query(
+            "INSERT INTO host_credentials (id, app_key, plan, label, avatar, external_id, fields, \
+             entities_to_sync, status, status_reason, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        )
+        .bind(&credential.id)
+        .bind(&credential.app_key)
+        .bind(&credential.plan)
+        .bind(&credential.label)
+        .bind(&credential.avatar)
+        .bind(&credential.external_id)
+        .bind(credential.fields.to_string())
+        .bind(credential.entities_to_sync.to_string())
+        .bind(status)
+        .bind(reason)
+        .bind(credential.created_at)
+        .bind(credential.updated_at)
+        .execute(&mut *tx)
+        .await?;
+        add_consumer(&mut tx, &credential.id, consumer_id).await?;
+        put_secrets(&mut tx, &credential.id, secrets).await?;
+        self.db.commit(tx).await
+    }
+
+    /// Changes a credential and answers it as it is then.
+    pub async fn update_credential(
+        &self,
+        id: &str,
+        change: &CredentialChange,
+    ) -> Result<Credential> {
+        let (status, reason) = change.status.as_ref().map(CredentialStatus::columns).unzip();
+        let mut tx = self.db.write().await?;
+        let row = sqlx::query(
+            "UPDATE host_credentials SET plan = coalesce($2, plan), label = coalesce($3, label), \
+             avatar = coalesce($4, avatar), fields = coalesce($5, fields), \
+             entities_to_sync = coalesce($6, entities_to_sync), \
+             status_reason = CASE WHEN CAST($7 AS TEXT) IS NULL THEN status_reason ELSE $8 END, \
+             status = coalesce($7, status), updated_at = $9 WHERE id = $1 RETURNING *",
+        )
+        .bind(id)
+        .bind(&change.plan)
+        .bind(&change.label)
+        .bind(&change.avatar)
+        .bind(change.fields.as_ref().map(Value::to_string))
+        .bind(change.entities_to_sync.as_ref().map(Value::to_string))
+        .bind(status)
+        .bind(reason.flatten())
+        .bind(now())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let credential = Credential::read(&row.ok_or(StoreError::NotFound("credential"))?)?;
+        if let Some(secrets) = &change.secrets {
+            sqlx::query("DELETE FROM host_secrets WHERE credential_id = $1")
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+            put_secrets(&mut tx, id, secrets).await?;
+        }
+        self.db.commit(tx).await?;
+        Ok(credential)
+    }
+
+    /// The credential of this id.
+    pub async fn credential(&self, id: &str) -> Result<Option<Credential>> {
+        let row = sqlx::query("SELECT * FROM host_credentials WHERE id = $1").bind(id);
+        row.fetch_optional(self.db.readers()).await?.as_ref().map(Credential::read).transpose()
+    }
+
+    /// The credential of this id, if the consumer has it.
+    pub async fn credential_of(&self, consumer_id: &str, id: &str) -> Result<Option<Credential>> {
+        let row = sqlx::query(
+            "SELECT c.* FROM host_credentials c \
+             JOIN host_credential_consumers s ON s.credential_id = c.id \
+             WHERE s.consumer_id = $1 AND c.id = $2",
+        );
+        let row = row.bind(consumer_id).bind(id).fetch_optional(self.db.readers()).await?;
+        row.as_ref().map(Credential::read).transpose()
+    }
+
+    /// The credentials of a consumer, oldest first; of one app, if named.
+    pub async fn credentials_of(
+        &self,
+        consumer_id: &str,
+        app_key: Option<&str>,
+    ) -> Result<Vec<Credential>> {
+        let rows = sqlx::query(
+            "SELECT c.* FROM host_credentials c \
+             JOIN host_credential_consumers s ON s.credential_id = c.id \
+             WHERE s.consumer_id = $1 AND c.app_key = coalesce($2, c.app_key) \
+             ORDER BY c.created_at, c.id",
+        );
+        let rows = rows.bind(consumer_id).bind(app_key).fetch_all(self.db.readers()).await?;
+        rows.iter().map(Credential::read).collect()
+    }
+
+    /// Every credential of the environment, oldest first.
+    pub async fn all_credentials(&self) -> Result<Vec<Credential>> {
+        let rows = sqlx::query("SELECT * FROM host_credentials ORDER BY created_at, id");
+        rows.fetch_all(self.db.readers()).await?.iter().map(Credential::read).collect()
+    }
+
+    /// The consumer's credential for this account of this app.
+    pub async fn find_by_external(
+        &self,
+        consumer_id: &str,
+        app_key: &str,
+        external_id: &str,
+    ) -> Result<Option<Credential>> {
+        let mut connection = self.db.readers().acquire().await?;
+        find(&mut connection, consumer_id, app_key, external_id).await
+    }
+
+    /// The consumers that have a credential, by id.
+    pub async fn consumers_of(&self, credential_id: &str) -> Result<Vec<Consumer>> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT u.id, u.key FROM host_consumers u \
+             JOIN host_credential_consumers s ON s.consumer_id = u.id \
+             WHERE s.credential_id = $1 ORDER BY u.id",
+        )
+        .bind(credential_id)
+        .fetch_all(self.db.readers())
+        .await?;
+        Ok(rows.into_iter().map(|(id, key)| Consumer { id, key }).collect())
+    }
+
+    /// Gives a credential to one more consumer.
+    pub async fn share_credential(&self, credential_id: &str, consumer_id: &str) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        add_consumer(&mut tx, credential_id, consumer_id).await?;
+        self.db.commit(tx).await
+    }
+
+    /// The sealed secrets of a credential, by slot.
+    pub async fn secrets(&self, credential_id: &str) -> Result<BTreeMap<String, String>> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT slot, sealed FROM host_secrets WHERE credential_id = $1")
+                .bind(credential_id)
+                .fetch_all(self.db.readers())
+                .await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Stores sealed secrets; other slots stay.
+    pub async fn put_secrets(
+        &self,
+        credential_id: &str,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        put_secrets(&mut tx, credential_id, secrets).await?;
+        self.db.commit(tx).await
+    }
+}
+
+async fn find(
+    connection: &mut crate::dialect::Connection,
+    consumer_id: &str,
+    app_key: &str,
+    external_id: &str,
+) -> Result<Option<Credential>> {
+    let row = sqlx::query(
+        "SELECT c.* FROM host_credentials c \
+         JOIN host_credential_consumers s ON s.credential_id = c.id \
+         WHERE s.consumer_id = $1 AND c.app_key = $2 AND c.external_id = $3",
+    );
+    let row = row.bind(consumer_id).bind(app_key).bind(external_id);
+    row.fetch_optional(connection).await?.as_ref().map(Credential::read).transpose()
+}
+
+async fn add_consumer(tx: &mut Tx, credential_id: &str, consumer_id: &str) -> Result<()> {
+    let added = sqlx::query(
+        "INSERT INTO host_credential_consumers (credential_id, consumer_id) VALUES ($1, $2) \
+         ON CONFLICT DO NOTHING",
+    );
+    let added = added.bind(credential_id).bind(consumer_id).execute(&mut **tx).await;
+    added.map_err(|error| missing(error, "credential or consumer"))?;
+    Ok(())
+}
+
+async fn put_secrets(
+    tx: &mut Tx,
+    credential_id: &str,
+    secrets: &BTreeMap<String, String>,
+) -> Result<()> {
+    for (slot, sealed) in secrets {
+        sqlx::query(
+            "INSERT INTO host_secrets (credential_id, slot, sealed) VALUES ($1, $2, $3) \
+             ON CONFLICT (credential_id, slot) DO UPDATE SET sealed = excluded.sealed",
+        )
+        .bind(credential_id)
+        .bind(slot)
+        .bind(sealed)
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| missing(error, "credential"))?;
+    }
+    Ok(())
+}
+
+/// A foreign key that is not there means that its row is not.
+fn missing(error: sqlx::Error, what: &'static str) -> StoreError {
+    match &error {
+        sqlx::Error::Database(refusal) if refusal.is_foreign_key_violation() => {
+            StoreError::NotFound(what)
+        }
+        _ => error.into(),
+    }
+}

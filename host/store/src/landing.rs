@@ -1,0 +1,287 @@
+//! Landing: a page of records becomes rows, together with the cursor behind it.
+//!
+//! One transaction takes the whole page. What is stored under the page's ids
+//! is looked up first; a record whose two hashes are the row's costs no more
+//! than that. The others go into one `INSERT … ON CONFLICT DO UPDATE` per chunk
+//! of fixed size, so that the statement stays prepared.
+//!
+//! Numbers of the write sequence order what came in at different times: a page
+//! was asked for under its stamp, and neither a row nor a tombstone with a
+//! later one is touched. The caller is told which records that were.
+
+mod one;
+mod rows;
+mod rest;
+
+pub use one::{Change, OneRecord};
+
+use std::collections::HashMap;
+
+use rollout_catalog::Cell;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::database::Tx;
+use crate::dialect;
+use crate::ids::{RecordIds, Reference};
+use crate::keys::Keys;
+use crate::sync_state::{Quarantined, Schedule, reschedule};
+use crate::table::EntityTable;
+use crate::{Credential, EnvStore, Result, StoreError};
+
+/// A record as a connector sent it and the catalogue read it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The app's id.
+    pub upstream_id: String,
+    /// Parallel to [`rollout_catalog::Entity::columns`].
+    pub cells: Vec<Cell>,
+    /// JSON object: the app's ids by resource name.
+    pub original_ids: String,
+    /// JSON object: what the app sent, by resource name.
+    pub original: String,
+}
+
+/// What a page does with the connector's cursor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cursor {
+    /// It stays.
+    #[default]
+    Keep,
+    /// This is where the connector goes on.
+    At(String),
+    /// The next pass starts over.
+    Start,
+}
+
+/// Everything that becomes true together.
+#[derive(Debug)]
+pub struct Page<'a> {
+    /// Whose records they are.
+    pub credential: &'a Credential,
+    /// The entity's name, `people`.
+    pub entity: &'a str,
+    /// The number that was drawn before the connector was asked.
+    pub stamp: i64,
+    /// The present time, in milliseconds since 1970.
+    pub now: i64,
+    /// The records; of two with one id the last counts.
+    pub records: Vec<Record>,
+    /// The app's ids of records that are gone. Counts after `records`.
+    pub deleted: Vec<String>,
+    /// The ids given out for references in the records.
+    pub references: Vec<Reference>,
+    /// Records that could not be read.
+    pub quarantined: Vec<Quarantined>,
+    /// Fields that were replaced by a default.
+    pub lenient: i64,
+    /// Where the connector goes on.
+    pub cursor: Cursor,
+    /// How many records the app says it has.
+    pub total: Option<i64>,
+    /// What becomes of the sync with this page.
+    pub schedule: Option<Schedule>,
+}
+
+impl<'a> Page<'a> {
+    /// A page with nothing on it.
+    pub fn new(credential: &'a Credential, entity: &'a str, stamp: i64, now: i64) -> Self {
+        Self {
+            credential,
+            entity,
+            stamp,
+            now,
+            records: Vec::new(),
+            deleted: Vec::new(),
+            references: Vec::new(),
+            quarantined: Vec::new(),
+            lenient: 0,
+            cursor: Cursor::Keep,
+            total: None,
+            schedule: None,
+        }
+    }
+}
+
+/// What landing a page changed, each by this host's ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// New rows, those that came back after a deletion among them.
+    pub created: Vec<String>,
+    /// Rows whose fields changed.
+    pub updated: Vec<String>,
+    /// Rows that are gone.
+    pub deleted: Vec<String>,
+    /// Rows whose fields did not change, only what nobody is told of:
+    /// `original`, or columns that a newer catalogue brought.
+    pub silent: usize,
+    /// Records that are stored as they are.
+    pub unchanged: usize,
+    /// The app's ids of records that differ from what a later call (or a newer
+    /// program) stored: ask the app again.
+    pub stale: Vec<String>,
+    /// Rows of the entity after the page.
+    pub records: i64,
+}
+
+/// A record on its way into a row.
+pub(crate) struct Candidate {
+    pub(crate) id: String,
+    record: Record,
+    hash: [u8; 16],
+    original_hash: [u8; 16],
+    keys: Vec<i64>,
+}
+
+impl EnvStore {
+    /// Lands a page. [`StoreError::NotFound`] if the credential is gone or the
+    /// entity is not synced for it (any more).
+    pub async fn land(&self, mut page: Page<'_>) -> Result<Outcome> {
+        let table = self.table(page.entity)?;
+        let candidates = candidates(table, page.credential, page.entity, std::mem::take(&mut page.records));
+        let mut tx = self.db.write().await?;
+        let outcome = self.land_in(&mut tx, table, page, candidates).await?;
+        self.db.commit(tx).await?;
+        Ok(outcome)
+    }
+
+    pub(crate) async fn land_in(
+        &self,
+        tx: &mut Tx,
+        table: &EntityTable,
+        page: Page<'_>,
+        candidates: Vec<Candidate>,
+    ) -> Result<Outcome> {
+        let fence = Fence::check(tx, &page).await?;
+        let mut outcome = Outcome::default();
+        let mut landing = Landing { tx, table, page: &page, outcome: &mut outcome };
+        let upstream_ids = match fence.quarantined {
+            0 => Vec::new(),
+            _ => candidates.iter().map(|landed| landed.record.upstream_id.clone()).collect(),
+        };
+        landing.rows(candidates).await?;
+        landing.deletions().await?;
+        landing.references(self).await?;
+        let quarantined = landing.quarantine(fence.quarantined, upstream_ids).await?;
+        let created = i64::try_from(outcome.created.len()).unwrap_or_default();
+        let deleted = i64::try_from(outcome.deleted.len()).unwrap_or_default();
+        outcome.records = fence.records + created - deleted;
+        settle(tx, &page, outcome.records, quarantined).await?;
+        Ok(outcome)
+    }
+}
+
+/// The sync as it was when the page began; without it nothing may land.
+struct Fence {
+    records: i64,
+    quarantined: i64,
+}
+
+impl Fence {
+    async fn check(tx: &mut Tx, page: &Page<'_>) -> Result<Self> {
+        let row: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT s.records, s.quarantined FROM host_sync s \
+             JOIN host_credentials c ON c.id = s.credential_id \
+             WHERE s.credential_id = $1 AND s.entity = $2",
+        )
+        .bind(&page.credential.id)
+        .bind(page.entity)
+        .fetch_optional(&mut **tx)
+        .await?;
+        let (records, quarantined) = row.ok_or(StoreError::NotFound("sync"))?;
+        Ok(Self { records, quarantined })
+    }
+}
+
+/// Stores the counts, the cursor and the schedule.
+async fn settle(tx: &mut Tx, page: &Page<'_>, records: i64, quarantined: i64) -> Result<()> {
+    let (moved, cursor) = match &page.cursor {
+        Cursor::Keep => (false, None),
+        Cursor::At(cursor) => (true, Some(cursor.as_str())),
+        Cursor::Start => (true, None),
+    };
+    sqlx::query(
+        "UPDATE host_sync SET records = $3, quarantined = $4, lenient = lenient + $5, \
+         total = coalesce($6, total), cursor = CASE WHEN $7 THEN $8 ELSE cursor END \
+         WHERE credential_id = $1 AND entity = $2",
+    )
+    .bind(&page.credential.id)
+    .bind(page.entity)
+    .bind(records)
+    .bind(quarantined)
+    .bind(page.lenient)
+    .bind(page.total)
+    .bind(moved)
+    .bind(cursor)
+    .execute(&mut **tx)
+    .await?;
+    if let Some(schedule) = &page.schedule {
+        reschedule(tx, &page.credential.id, page.entity, schedule).await?;
+    }
+    Ok(())
+}
+
+/// Gives the records their ids, hashes and keys; duplicates collapse, the last
+/// one stays where it stands.
+pub(crate) fn candidates(
+    table: &EntityTable,
+    credential: &Credential,
+    entity: &str,
+    records: Vec<Record>,
+) -> Vec<Candidate> {
+    let last: HashMap<String, usize> =
+        records.iter().enumerate().map(|(at, record)| (record.upstream_id.clone(), at)).collect();
+    let distinct = last.len() == records.len();
+    let ids = RecordIds::new(&credential.id, credential.created_at, entity);
+    let keys_of = Keys::new(&credential.id);
+    let mut scratch = Vec::with_capacity(2048);
+    let mut candidates = Vec::with_capacity(last.len());
+    for (at, record) in records.into_iter().enumerate() {
+        if !distinct && last.get(&record.upstream_id) != Some(&at) {
+            continue;
+        }
+        let mut keys = Vec::new();
+        for column in &table.keyed {
+            if let Some(cell) = record.cells.get(column.column) {
+                keys_of.collect(column, cell, &mut keys);
+            }
+        }
+        let hash = table.hash(&record.cells, &mut scratch);
+        let mut original = record.original_ids.clone();
+        original.push_str(&record.original);
+        candidates.push(Candidate {
+            id: ids.id(&record.upstream_id),
+            hash,
+            original_hash: xxh3_128(original.as_bytes()).to_be_bytes(),
+            keys,
+            record,
+        });
+    }
+    candidates
+}
+
+/// One page's way through its transaction.
+struct Landing<'l, 'p> {
+    tx: &'l mut Tx,
+    table: &'l EntityTable,
+    page: &'l Page<'p>,
+    outcome: &'l mut Outcome,
+}
+
+/// Rows in chunks of the sizes whose statements stay prepared.
+fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rows = rows;
+    std::iter::from_fn(move || {
+        if rows.is_empty() {
+            return None;
+        }
+        let (chunk, rest) = rows.split_at(dialect::chunk(rows.len()).min(rows.len()));
+        rows = rest;
+        Some(chunk)
+    })
+}
+
+/// Texts as one parameter for [`dialect::in_list`].
+pub(crate) fn json_list<T: AsRef<str>>(texts: &[T]) -> String {
+    let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+    serde_json::Value::from(texts).to_string()
+}

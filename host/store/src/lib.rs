@@ -1,0 +1,57 @@
+//! The store: which environments there are, and what each of them holds.
+//!
+//! [`Control`] is the small database that names environments; [`EnvStore`] is
+//! one environment's own: consumers, credentials with their sealed secrets, how
+//! far each entity is synced, and the synced records in one table per entity.
+//! Rows, cursor and counts of a page become true in one transaction.
+//!
+//! The store knows tables, not meanings: secrets are sealed by its callers,
+//! records were read by the catalogue, and nothing here calls anybody else.
+
+mod control;
+mod credentials;
+mod database;
+mod dialect;
+mod environment;
+mod error;
+mod ids;
+mod keys;
+mod landing;
+mod migrations;
+mod purge;
+mod reading;
+mod state;
+mod sync_state;
+mod table;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+pub use control::{AppKeys, AppSetting, Control, Environment, NewEnvironment, SettingKind};
+pub use credentials::{Consumer, Credential, CredentialChange, CredentialStatus};
+pub use environment::EnvStore;
+pub use error::{Result, StoreError};
+pub use ids::{RecordIds, Reference, ReferenceIds, new_credential_id, record_id};
+pub use landing::{Change, Cursor, OneRecord, Outcome, Page, Record};
+pub use reading::{
+    COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, StoredId,
+};
+pub use state::{Expected, STATE_KEY_MAX, STATE_KEYS_MAX, STATE_VALUE_MAX, StateValue};
+pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
+
+/// The present time in milliseconds since 1970, as all times in the store.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A time as the API writes it, `2025-07-02T15:19:21Z`.
+pub(crate) fn api_time(millis: i64) -> Result<String> {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000))
+        .ok()
+        .and_then(|time| time.format(format).ok())
+        .ok_or(StoreError::Limit("a time lies within the years that can be written"))
+}

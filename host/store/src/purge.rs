@@ -1,0 +1,165 @@
+//! Removing what belonged to a credential.
+//!
+//! A deleted credential is gone with the first, small transaction: nothing can
+//! use it, nothing lands for it. Its records, perhaps a million, follow in
+//! batches, each a transaction of its own that readers don't notice and that
+//! other writers get their turn between. What remains to be done is a row, so
+//! an interrupted purge is taken up again.
+
+use std::sync::Arc;
+
+use sqlx::AssertSqlSafe;
+
+use crate::ids::id_range;
+use crate::keys::Keys;
+use crate::table::EntityTable;
+use crate::{EnvStore, Result, StoreError};
+
+/// Rows per transaction: some milliseconds of work.
+const BATCH: i64 = 500;
+
+/// What a purge is for.
+struct Purge {
+    credential_id: String,
+    /// One entity; empty for all and for the credential's ids.
+    entity: String,
+    created_at: i64,
+}
+
+impl EnvStore {
+    /// Deletes a credential with everything that was stored for it.
+    /// [`StoreError::NotFound`] if there is none.
+    pub async fn delete_credential(&self, id: &str) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let created_at: Option<i64> =
+            sqlx::query_scalar("DELETE FROM host_credentials WHERE id = $1 RETURNING created_at")
+                .bind(id)
+                .fetch_optional(&mut *tx)
+                .await?;
+        let created_at = created_at.ok_or(StoreError::NotFound("credential"))?;
+        sqlx::query(
+            "INSERT INTO host_purges (credential_id, entity, created_at) VALUES ($1, '', $2)",
+        )
+        .bind(id)
+        .bind(created_at)
+        .execute(&mut *tx)
+        .await?;
+        self.db.commit(tx).await?;
+        self.purge_credential(id).await
+    }
+
+    /// Stops syncing an entity for a credential and deletes its records.
+    pub async fn forget_sync(&self, credential_id: &str, entity: &str) -> Result<()> {
+        self.table(entity)?;
+        let mut tx = self.db.write().await?;
+        for table in ["host_sync", "host_quarantine"] {
+            let delete = format!("DELETE FROM {table} WHERE credential_id = $1 AND entity = $2");
+            sqlx::query(AssertSqlSafe(delete))
+                .bind(credential_id)
+                .bind(entity)
+                .execute(&mut *tx)
+                .await?;
+        }
+        sqlx::query(
+            "INSERT INTO host_purges (credential_id, entity, created_at) \
+             SELECT id, $2, created_at FROM host_credentials WHERE id = $1 ON CONFLICT DO NOTHING",
+        )
+        .bind(credential_id)
+        .bind(entity)
+        .execute(&mut *tx)
+        .await?;
+        self.db.commit(tx).await?;
+        self.purge_credential(credential_id).await
+    }
+
+    /// Takes up purges that were interrupted. For start-up.
+    pub async fn purge(&self) -> Result<()> {
+        let ids = sqlx::query_scalar("SELECT DISTINCT credential_id FROM host_purges");
+        let ids: Vec<String> = ids.fetch_all(self.db.readers()).await?;
+        for id in ids {
+            self.purge_credential(&id).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn purge_credential(&self, credential_id: &str) -> Result<()> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT entity, created_at FROM host_purges WHERE credential_id = $1")
+                .bind(credential_id)
+                .fetch_all(self.db.readers())
+                .await?;
+        for (entity, created_at) in rows {
+            let credential_id = credential_id.to_owned();
+            self.run_purge(&Purge { credential_id, entity, created_at }).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_purge(&self, purge: &Purge) -> Result<()> {
+        let all = purge.entity.is_empty();
+        for table in self.tables().filter(|table| all || table.entity.name == purge.entity) {
+            self.purge_table(table, &purge.credential_id).await?;
+        }
+        if all {
+            let (first, last) = id_range(purge.created_at);
+            for table in ["host_ids", "host_tombstones"] {
+                let delete = format!(
+                    "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} \
+                     WHERE id >= $1 AND id < $2 AND credential_id = $3 LIMIT $4)"
+                );
+                self.in_batches(&delete, |delete| {
+                    delete.bind(first.clone()).bind(last.clone()).bind(purge.credential_id.clone())
+                })
+                .await?;
+            }
+        }
+        let mut tx = self.db.write().await?;
+        sqlx::query("DELETE FROM host_purges WHERE credential_id = $1 AND entity = $2")
+            .bind(&purge.credential_id)
+            .bind(&purge.entity)
+            .execute(&mut *tx)
+            .await?;
+        self.db.commit(tx).await
+    }
+
+    async fn purge_table(&self, table: &Arc<EntityTable>, credential_id: &str) -> Result<()> {
+        let rows = &table.sql_name;
+        let delete = format!(
+            "DELETE FROM {rows} WHERE host_seq IN \
+             (SELECT host_seq FROM {rows} WHERE \"credentialId\" = $1 LIMIT $2)"
+        );
+        self.in_batches(&delete, |delete| delete.bind(credential_id.to_owned())).await?;
+        if table.keyed.is_empty() {
+            return Ok(());
+        }
+        // Another credential's keys can lie in the range; they have their rows.
+        let keys = &table.keys_name;
+        let delete = format!(
+            "DELETE FROM {keys} WHERE (key, seq) IN (SELECT key, seq FROM {keys} \
+             WHERE key >= $1 AND key <= $2 \
+             AND NOT EXISTS (SELECT 1 FROM {rows} WHERE host_seq = seq) LIMIT $3)"
+        );
+        let (first, last) = Keys::new(credential_id).range();
+        self.in_batches(&delete, |delete| delete.bind(first).bind(last)).await
+    }
+
+    /// Repeats a statement, whose last parameter is the batch's size, until it
+    /// finds nothing more.
+    async fn in_batches(
+        &self,
+        delete: &str,
+        bind: impl Fn(Statement) -> Statement,
+    ) -> Result<()> {
+        loop {
+            let mut tx = self.db.write().await?;
+            let statement = bind(sqlx::query(AssertSqlSafe(delete.to_owned()))).bind(BATCH);
+            let deleted = statement.execute(&mut *tx).await?.rows_affected();
+            self.db.commit(tx).await?;
+            if deleted == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+type Statement = sqlx::query::Query<'static, crate::dialect::Database, crate::dialect::Arguments>;

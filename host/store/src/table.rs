@@ -1,0 +1,304 @@
+//! The table of an entity, made from the catalogue: its columns, its
+//! statements, and how a record's cells become a hash.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rollout_catalog::{Catalog, Category, Cell, Column, Entity, Filter, Kind, Match};
+use sqlx::AssertSqlSafe;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::database::Tx;
+use crate::dialect::{self, CHUNKS};
+use crate::{Result, StoreError};
+
+/// The custom fields' column, which comes last in [`Entity::columns`].
+const CUSTOM_FIELDS: &str = "customFields";
+
+/// The host's own columns, in the order in which landing fills them. The
+/// record's follow.
+const HOST_COLUMNS: [&str; 11] = [
+    "id",
+    "credentialId",
+    "appKey",
+    "host_upstream_id",
+    "host_hash",
+    "host_original_hash",
+    "host_stamp",
+    "host_catalog",
+    "rolloutUpdated",
+    "originalIds",
+    "original",
+];
+
+/// A column for a field: what [`Column`] says, and what rows show that were
+/// there before it.
+#[derive(Debug)]
+pub(crate) struct EntityColumn {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) default: Cell,
+}
+
+/// A column whose values are found through the key index.
+#[derive(Debug)]
+pub(crate) struct KeyedColumn {
+    /// Its place among [`Entity::columns`].
+    pub(crate) column: usize,
+    pub(crate) name: String,
+    pub(crate) matching: Match,
+}
+
+/// An entity's table and the statements on it.
+#[derive(Debug)]
+pub(crate) struct EntityTable {
+    /// The entity as synchronising sees it: with the fields of all categories.
+    pub(crate) entity: Arc<Entity>,
+    pub(crate) keyed: Vec<KeyedColumn>,
+    /// The table's name, quoted.
+    pub(crate) sql_name: String,
+    pub(crate) keys_name: String,
+    upserts: [Arc<str>; CHUNKS.len()],
+    key_inserts: [Arc<str>; CHUNKS.len()],
+    /// Each category's records as JSON.
+    records: HashMap<Vec<Category>, Arc<str>>,
+    hashing: Hashing,
+}
+
+impl EntityTable {
+    /// Creates the table or gives it the columns that it lacks.
+    pub(crate) async fn prepare(tx: &mut Tx, catalog: &Catalog, entity: &Arc<Entity>) -> Result<Self> {
+        let columns = columns(entity);
+        let present = dialect::column_names(tx, &entity.table).await?;
+        if present.is_empty() {
+            let columns: Vec<String> = columns.iter().map(dialect::entity_column).collect();
+            execute(tx, dialect::create_entity_table(&entity.table, &columns)).await?;
+        }
+        let table = dialect::quote(&entity.table);
+        for column in columns.iter().filter(|column| !present.contains(&column.name)) {
+            if !present.is_empty() {
+                let column = dialect::entity_column(column);
+                execute(tx, vec![format!("ALTER TABLE {table} ADD COLUMN {column}")]).await?;
+            }
+            sqlx::query(
+                "INSERT INTO host_columns (table_name, column_name, catalog) VALUES ($1, $2, $3) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(&entity.table)
+            .bind(&column.name)
+            .bind(i64::from(Catalog::VERSION))
+            .execute(&mut **tx)
+            .await?;
+        }
+        let equals: Vec<&str> = entity
+            .filters()
+            .filter(|filter| filter.matches == Match::Equals)
+            .map(|filter| filter.field.as_str())
+            .collect();
+        execute(tx, dialect::create_indexes(&entity.table, &equals)).await?;
+        Ok(Self::new(catalog, entity, since(tx, &entity.table).await?))
+    }
+
+    fn new(catalog: &Catalog, entity: &Arc<Entity>, since: HashMap<String, i64>) -> Self {
+        let stored = entity.columns();
+        let names: Vec<&str> =
+            HOST_COLUMNS.into_iter().chain(stored.iter().map(|column| column.name.as_str())).collect();
+        let upsert = |rows| Arc::from(dialect::upsert(&entity.table, &names, rows));
+        let keys_name = format!("host_keys_{}", entity.table);
+        let key_insert = |rows| {
+            let values = dialect::values(2, rows);
+            Arc::from(format!("INSERT INTO {keys_name} (key, seq) {values} ON CONFLICT DO NOTHING"))
+        };
+        let views = catalog.entities().filter(|view| view.name == entity.name).chain([entity]);
+        Self {
+            keyed: keyed(entity),
+            sql_name: dialect::quote(&entity.table),
+            upserts: CHUNKS.map(upsert),
+            key_inserts: CHUNKS.map(key_insert),
+            records: views
+                .map(|view| (view.categories.clone(), Arc::from(dialect::record(view, CUSTOM_FIELDS))))
+                .collect(),
+            hashing: Hashing::new(stored, &since),
+            keys_name,
+            entity: Arc::clone(entity),
+        }
+    }
+
+    /// The largest prepared landing statement for at most so many rows.
+    pub(crate) fn upsert(&self, rows: usize) -> (usize, Arc<str>) {
+        prepared(&self.upserts, rows)
+    }
+
+    /// The largest prepared statement for at most so many keys.
+    pub(crate) fn key_insert(&self, keys: usize) -> (usize, Arc<str>) {
+        prepared(&self.key_inserts, keys)
+    }
+
+    /// The expression of a category's record as JSON.
+    pub(crate) fn record(&self, entity: &Entity) -> Result<&str> {
+        let record = self.records.get(&entity.categories);
+        record.map(AsRef::as_ref).ok_or_else(|| StoreError::Unknown(format!("entity {}", entity.name)))
+    }
+
+    /// The hash of a record's cells.
+    pub(crate) fn hash(&self, cells: &[Cell], scratch: &mut Vec<u8>) -> [u8; 16] {
+        self.hashing.hash(cells, i64::MAX, scratch)
+    }
+
+    /// The hash that the cells had under an older catalogue, which knew fewer
+    /// columns. If it is the row's, then only the catalogue has changed.
+    pub(crate) fn hash_as_of(&self, catalog: i64, cells: &[Cell], scratch: &mut Vec<u8>) -> [u8; 16] {
+        self.hashing.hash(cells, catalog, scratch)
+    }
+}
+
+fn prepared(statements: &[Arc<str>; CHUNKS.len()], rows: usize) -> (usize, Arc<str>) {
+    let size = dialect::chunk(rows);
+    let statement = CHUNKS.iter().zip(statements).find(|(chunk, _)| **chunk == size);
+    (size, statement.map(|(_, text)| Arc::clone(text)).unwrap_or_default())
+}
+
+async fn execute(tx: &mut Tx, statements: Vec<String>) -> Result<()> {
+    for statement in statements {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// Which version of the catalogue brought each column.
+async fn since(tx: &mut Tx, table: &str) -> Result<HashMap<String, i64>> {
+    let rows = sqlx::query_as("SELECT column_name, catalog FROM host_columns WHERE table_name = $1");
+    let rows: Vec<(String, i64)> = rows.bind(table).fetch_all(&mut **tx).await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The columns of the table beyond the host's own, in the order in which they
+/// lie in a row: the large and seldom read ones last.
+fn columns(entity: &Entity) -> Vec<EntityColumn> {
+    let host = |name: &str, kind, default| EntityColumn { name: name.to_owned(), kind, default };
+    let mut columns = vec![host("rolloutUpdated", Kind::DateTime, Cell::Null)];
+    columns.extend(entity.columns().iter().map(|column| EntityColumn {
+        name: column.name.clone(),
+        kind: column.kind,
+        default: default(entity, column),
+    }));
+    columns.push(host("originalIds", Kind::Json, Cell::Json("{}".to_owned())));
+    columns.push(host("original", Kind::Json, Cell::Json("{}".to_owned())));
+    columns
+}
+
+/// What a row shows in a column that came after it.
+fn default(entity: &Entity, column: &Column) -> Cell {
+    if column.nullable {
+        return Cell::Null;
+    }
+    match column.kind {
+        Kind::Text => Cell::Text(String::new()),
+        Kind::DateTime => Cell::Text("1970-01-01T00:00:00Z".to_owned()),
+        Kind::Number => Cell::Number(0.0),
+        Kind::Integer => Cell::Integer(0),
+        Kind::Boolean => Cell::Bool(false),
+        Kind::Json => {
+            let kind = entity.field(&column.name).and_then(|field| field.schema.get("type"));
+            let list = kind.is_some_and(|kind| kind == "array");
+            Cell::Json(if list { "[]" } else { "{}" }.to_owned())
+        }
+    }
+}
+
+/// The filtered columns that no ordinary index serves.
+fn keyed(entity: &Entity) -> Vec<KeyedColumn> {
+    let keyed = entity.filters().filter(|filter| filter.matches != Match::Equals);
+    let place = |filter: &Filter| entity.columns().iter().position(|column| column.name == filter.field);
+    keyed
+        .filter_map(|filter| {
+            Some(KeyedColumn { column: place(filter)?, name: filter.field.clone(), matching: filter.matches })
+        })
+        .collect()
+}
+
+/// Hashes cells in the order of their columns' names, each with its name, so
+/// that the hash does not depend on where a file puts a field.
+#[derive(Debug)]
+struct Hashing(Vec<HashedColumn>);
+
+#[derive(Debug)]
+struct HashedColumn {
+    column: usize,
+    name: u64,
+    since: i64,
+}
+
+impl Hashing {
+    fn new(columns: &[Column], since: &HashMap<String, i64>) -> Self {
+        let mut named: Vec<_> = columns.iter().enumerate().collect();
+        named.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+        Self(
+            named
+                .into_iter()
+                .map(|(column, Column { name, .. })| HashedColumn {
+                    column,
+                    name: xxh3_64(name.as_bytes()),
+                    since: since.get(name).copied().unwrap_or_default(),
+                })
+                .collect(),
+        )
+    }
+
+    fn hash(&self, cells: &[Cell], catalog: i64, scratch: &mut Vec<u8>) -> [u8; 16] {
+        scratch.clear();
+        for HashedColumn { column, name, .. } in self.0.iter().filter(|column| column.since <= catalog) {
+            scratch.extend_from_slice(&name.to_le_bytes());
+            match cells.get(*column).unwrap_or(&Cell::Null) {
+                Cell::Null => scratch.push(0),
+                Cell::Text(text) => push(scratch, 1, text.as_bytes()),
+                Cell::Json(text) => push(scratch, 2, text.as_bytes()),
+                Cell::Number(number) => push(scratch, 3, &number.to_le_bytes()),
+                Cell::Integer(number) => push(scratch, 4, &number.to_le_bytes()),
+                Cell::Bool(value) => push(scratch, 5, &[u8::from(*value)]),
+            }
+        }
+        xxh3_128(scratch).to_be_bytes()
+    }
+}
+
+fn push(scratch: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    scratch.push(tag);
+    scratch.extend_from_slice(&bytes.len().to_le_bytes());
+    scratch.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str) -> Column {
+        Column { name: name.to_owned(), kind: Kind::Text, nullable: true }
+    }
+
+    #[test]
+    fn the_hash_knows_columns_by_name_and_age() {
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let mut scratch = Vec::new();
+        let old = Hashing::new(&[column("b"), column("a")], &HashMap::new());
+        let since = HashMap::from([("c".to_owned(), 2)]);
+        let new = Hashing::new(&[column("a"), column("c"), column("b")], &since);
+        let before = old.hash(&[text("2"), text("1")], i64::MAX, &mut scratch);
+        let cells = [text("1"), text("3"), text("2")];
+        assert_eq!(new.hash(&cells, 1, &mut scratch), before);
+        assert_ne!(new.hash(&cells, 2, &mut scratch), before);
+        let moved = [text("2"), text("3"), text("1")];
+        assert_ne!(new.hash(&moved, 1, &mut scratch), before);
+    }
+
+    #[test]
+    fn neighbouring_texts_do_not_run_together() {
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let mut scratch = Vec::new();
+        let hashing = Hashing::new(&[column("a"), column("b")], &HashMap::new());
+        let one = hashing.hash(&[text("ab"), text("")], 1, &mut scratch);
+        let other = hashing.hash(&[text("a"), text("b")], 1, &mut scratch);
+        let nothing = hashing.hash(&[text("ab"), Cell::Null], 1, &mut scratch);
+        assert!(one != other && one != nothing);
+    }
+}

@@ -1,0 +1,63 @@
+//! What a failed call of a pass means for the passes to come.
+
+use std::time::Duration;
+
+use rollout_sandbox::{CallError, Error};
+use rollout_store::StoreError;
+use rollout_vault::VaultError;
+
+/// Why a pass ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PassError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error("the connector's page breaks the contract: {0}")]
+    Contract(String),
+    #[error("the process is shutting down")]
+    Stopped,
+}
+
+/// What follows.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    /// The app refuses the credential.
+    Broken(String),
+    /// The account may not read this entity.
+    Unavailable(String),
+    /// Try again after this long; no failure.
+    Park(Duration),
+    /// A failure: try again later and later.
+    Retry(String),
+    /// Nothing to be done: the credential or the sync is gone.
+    Gone,
+    /// Leave everything as it is.
+    Nothing,
+}
+
+impl PassError {
+    pub(crate) fn consequence(&self) -> Consequence {
+        match self {
+            Self::Call(CallError::Connector(error)) => match error {
+                Error::Unauthorized(said) => Consequence::Broken(said.clone()),
+                Error::Forbidden(said) | Error::Unsupported(said) => {
+                    Consequence::Unavailable(said.clone())
+                }
+                Error::RateLimited(limit) => Consequence::Park(Duration::from_millis(
+                    limit.retry_after_ms.unwrap_or(10_000).clamp(100, 3_600_000),
+                )),
+                Error::Halted(_) => Consequence::Park(Duration::from_secs(60)),
+                _ => Consequence::Retry(self.to_string()),
+            },
+            Self::Call(CallError::Busy(_)) => Consequence::Park(Duration::from_secs(1)),
+            Self::Store(StoreError::NotFound(_)) => Consequence::Gone,
+            Self::Stopped => Consequence::Nothing,
+            Self::Call(_) | Self::Store(_) | Self::Vault(_) | Self::Contract(_) => {
+                Consequence::Retry(self.to_string())
+            }
+        }
+    }
+}

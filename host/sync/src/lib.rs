@@ -1,0 +1,30 @@
+//! Keeps the store equal to the apps.
+//!
+//! Inwards, the [`Engine`] asks connectors for what changed, page by page: first
+//! everything, users and people before the rest, then every poll interval what
+//! is new. A page's records and the cursor behind it become true in one
+//! transaction, so a process that is killed goes on where its last page ended.
+//! The next page is fetched while the last one lands.
+//!
+//! Outwards, the [`Writer`] sends what API clients write to the app and stores
+//! what the app made of it before it answers.
+//!
+//! Both turn a connector's items into rows in one place ([`incoming`]), where a
+//! record that does not fit its schema is set aside without holding up the rest.
+
+mod engine;
+mod failure;
+mod incoming;
+mod outgoing;
+mod pass;
+
+pub use engine::{Engine, Settings};
+pub use outgoing::{Target, WriteError, Writer, Wrote};
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The present time in milliseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}

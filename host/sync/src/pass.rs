@@ -1,0 +1,181 @@
+//! One pass over one entity of one credential, page by page.
+
+use std::sync::Arc;
+
+use rollout_catalog::Entity;
+use rollout_connectors::{Connector, Connectors, Environment, Live};
+use rollout_sandbox::{Page as Fetched, ReadScope};
+use rollout_store::{Cursor, Outcome, Page, Schedule, SyncPhase, SyncRow, SyncStatus};
+use tokio::sync::watch;
+
+use crate::failure::PassError;
+use crate::incoming::Incoming;
+use crate::{Settings, now};
+
+/// Longest cursor, in bytes.
+const LONGEST_CURSOR: usize = 64 * 1024;
+/// Most records on one page.
+const MOST_ITEMS: usize = 10_000;
+
+/// What a pass needs.
+#[derive(Clone)]
+pub(crate) struct Pass {
+    pub(crate) connectors: Arc<Connectors>,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) entity: Arc<Entity>,
+    pub(crate) settings: Settings,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// What a pass brought.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) pages: u64,
+    pub(crate) created: usize,
+    pub(crate) updated: usize,
+    pub(crate) deleted: usize,
+    pub(crate) unchanged: usize,
+    pub(crate) quarantined: usize,
+}
+
+/// A page with the number that was drawn before it was asked for.
+struct Asked {
+    page: Fetched,
+    stamp: i64,
+}
+
+impl Pass {
+    /// Reads from the row's cursor to the end. Each page lands, with its cursor,
+    /// while the next one is fetched.
+    pub(crate) async fn run(&self, row: &SyncRow) -> Result<Tally, PassError> {
+        let mut tally = Tally::default();
+        let mut cursor = row.cursor.clone();
+        let mut asked = self.fetch(cursor.as_deref()).await?;
+        loop {
+            let done = asked.page.done;
+            let next = check(&asked.page, cursor.as_deref())?;
+            let landing = tokio::spawn({
+                let (pass, row) = (self.clone(), row.clone());
+                async move { pass.land(asked, &row).await }
+            });
+            let fetched = match (&next, done) {
+                (Some(next), false) if !*self.stop.borrow() => {
+                    Some(self.fetch(Some(next)).await)
+                }
+                _ => None,
+            };
+            let (outcome, quarantined) = landing
+                .await
+                .map_err(|_| PassError::Contract("landing was interrupted".into()))??;
+            tally.add(&outcome, quarantined);
+            if done {
+                return Ok(tally);
+            }
+            asked = fetched.ok_or(PassError::Stopped)??;
+            cursor = next;
+        }
+    }
+
+    async fn fetch(&self, cursor: Option<&str>) -> Result<Asked, PassError> {
+        let stamp = self.environment.store().next_stamp().await?;
+        let call = self
+            .connectors
+            .call_for(&self.environment, &self.connector, &self.live)
+            .await?;
+        let page = call
+            .changes(
+                &self.entity.name,
+                &ReadScope::Incremental,
+                cursor,
+                self.settings.page_records,
+            )
+            .await
+            .map_err(|error| call.blank_error(error))?;
+        Ok(Asked { page, stamp })
+    }
+
+    async fn land(&self, asked: Asked, row: &SyncRow) -> Result<(Outcome, usize), PassError> {
+        let Asked { page: fetched, stamp } = asked;
+        let manifest = &self.connector.manifest;
+        let offer = manifest.entity(&self.entity.name).ok_or_else(|| {
+            PassError::Contract(format!("it no longer offers {}", self.entity.name))
+        })?;
+        let now = now();
+        let incoming = Incoming {
+            entity: &self.entity,
+            offer,
+            resource: manifest.resource(&self.entity.name),
+            credential: &self.live.credential,
+        };
+        let mut page = Page::new(&self.live.credential, &self.entity.name, stamp, now);
+        incoming.fill(&mut page, fetched.items);
+        page.total = fetched.total.and_then(|total| i64::try_from(total).ok());
+        page.cursor = match fetched.next {
+            Some(next) => Cursor::At(next),
+            None if fetched.done => Cursor::Start,
+            None => Cursor::Keep,
+        };
+        if fetched.done {
+            let poll = i64::try_from(self.settings.poll_interval.as_millis()).unwrap_or(i64::MAX);
+            page.schedule = Some(Schedule {
+                status: SyncStatus::Done,
+                phase: SyncPhase::Incremental,
+                next_at: Some(now.saturating_add(poll)),
+                attempts: 0,
+                error: None,
+                first_done_at: row.schedule.first_done_at.or(Some(now)),
+            });
+        }
+        for aside in page.quarantined.iter().take(3) {
+            tracing::warn!(
+                connector = self.connector.key(),
+                credential = self.live.credential.id,
+                entity = self.entity.name,
+                record = aside.upstream_id,
+                reason = aside.reason,
+                "a record does not fit its schema and is set aside"
+            );
+        }
+        let quarantined = page.quarantined.len();
+        let outcome = self.environment.store().land(page).await?;
+        Ok((outcome, quarantined))
+    }
+}
+
+impl Tally {
+    fn add(&mut self, outcome: &Outcome, quarantined: usize) {
+        self.pages += 1;
+        self.created += outcome.created.len();
+        self.updated += outcome.updated.len();
+        self.deleted += outcome.deleted.len();
+        self.unchanged += outcome.unchanged + outcome.silent;
+        self.quarantined += quarantined;
+    }
+}
+
+/// What would make a pass endless or its state unbounded is refused.
+fn check(page: &Fetched, cursor: Option<&str>) -> Result<Option<String>, PassError> {
+    let refuse = |text: String| Err(PassError::Contract(text));
+    if page.items.len() > MOST_ITEMS {
+        return refuse(format!(
+            "it has {} records, and a page may have {MOST_ITEMS}",
+            page.items.len()
+        ));
+    }
+    match &page.next {
+        None if !page.done => refuse("it is not the last one, and has no cursor".into()),
+        Some(next) if next.len() > LONGEST_CURSOR => refuse(format!(
+            "its cursor has {} bytes, and may have {LONGEST_CURSOR}",
+            next.len()
+        )),
+        Some(next) if !page.done && Some(next.as_str()) == cursor => {
+            refuse("its cursor is the one that it was asked with, so the pass would never end".into())
+        }
+        Some(next) if serde_json::from_str::<serde::de::IgnoredAny>(next).is_err() => {
+            refuse("its cursor is not JSON".into())
+        }
+        next => Ok(next.clone()),
+    }
+}
