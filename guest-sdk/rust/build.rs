@@ -1,8 +1,7 @@
 //! Makes a type of every entity of the catalogue (`wit/entities/CATEGORY/ENTITY.json`).
 //!
-//! Serialisation is written out by hand: `None` is left out, numbers stay short,
-//! custom fields follow the others. Deserialisation, which only writes use, is
-//! derived.
+//! Writing is spelled out: `None` is left out, custom fields follow the others.
+//! Reading, which only writes to the app use, is derived with serde.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -83,7 +82,6 @@ struct Field<'a> {
     member: String,
     kind: String,
     borrows: bool,
-    decimal: bool,
     doc: String,
 }
 
@@ -122,7 +120,6 @@ impl Types {
         Field {
             name,
             member: snake(name),
-            decimal: kind == "f64",
             kind,
             borrows,
             doc: doc.trim().to_owned(),
@@ -133,7 +130,7 @@ impl Types {
     fn kind(&mut self, owner: &str, name: &str, schema: &Value) -> (String, bool) {
         let reference = schema.get("x-reference").is_some();
         match json_type(schema) {
-            "string" if reference => ("crate::records::Id<'a>".into(), true),
+            "string" if reference => ("Id<'a>".into(), true),
             "string" => ("Cow<'a, str>".into(), true),
             "number" => ("f64".into(), false),
             "integer" => ("i64".into(), false),
@@ -191,33 +188,18 @@ fn write_type(
     writeln!(out, "}}")?;
 
     let anonymous = if borrows { "<'_>" } else { "" };
-    writeln!(out, "impl Serialize for {name}{anonymous} {{")?;
-    writeln!(
-        out,
-        "fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {{"
-    )?;
-    writeln!(out, "let mut object = serializer.serialize_map(None)?;")?;
-    for Field {
-        name,
-        member,
-        decimal,
-        ..
-    } in fields
-    {
-        let value = if *decimal {
-            "&Decimal(*value)"
-        } else {
-            "value"
-        };
+    writeln!(out, "impl Write for {name}{anonymous} {{")?;
+    writeln!(out, "fn write(&self, out: &mut Writer) {{ out.begin();")?;
+    for Field { name, member, .. } in fields {
         writeln!(
             out,
-            "if let Some(value) = &self.{member} {{ object.serialize_entry(\"{name}\", {value})?; }}"
+            "if let Some(value) = &self.{member} {{ out.plain_name(r#\"\"{name}\":\"#); value.write(out); }}"
         )?;
     }
     if custom {
-        writeln!(out, "self.custom.write(&mut object)?;")?;
+        writeln!(out, "self.custom.write(out);")?;
     }
-    writeln!(out, "object.end() }} }}")?;
+    writeln!(out, "out.end(); }} }}")?;
     Ok(code)
 }
 

@@ -87,12 +87,17 @@ pub(crate) fn incremental(resource: Resource, cursor: &Cursor, limit: u32) -> Re
 /// for a sweep.
 fn begin(resource: Resource, known: Position, batch: &mut Batch) -> Result<Position, Error> {
     let after = known.looks_back_to();
+    // Without a cursor the sweep is certain, and one record names the moment.
+    let limit = match known.since {
+        None if resource.sorts_by_updated() => 1,
+        _ => MAX_LIMIT,
+    };
     let newest_first = resource.sorts_by_updated();
     let sort = if newest_first { "-updated" } else { "id" };
     let request = resource
         .list()
         .query("sort", sort)
-        .query("limit", MAX_LIMIT)
+        .query("limit", limit)
         .query_if("updatedAfter", after.as_ref());
     let response = listed(request.send()?)?;
     let mut page = mapping::page(resource, response.text()?)?;
@@ -104,7 +109,9 @@ fn begin(resource: Resource, known: Position, batch: &mut Batch) -> Result<Posit
         settled: since.is_some_and(|since| app_time(&response) >= since + OVERLAP_MS),
         sweep: None,
     };
-    page.items.sort_unstable_by_key(number);
+    if newest_first {
+        page.items.reverse();
+    }
     let more = page.next.is_some();
     if more {
         position.sweep = Some(Sweep {

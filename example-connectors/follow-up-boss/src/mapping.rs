@@ -12,9 +12,8 @@ mod users;
 
 use std::borrow::Cow;
 
-use rollout_connector::json::{Malformed, Object, Reader, Records, Scalar, mend_surrogates};
+use rollout_connector::json::{Malformed, Object, Reader, Records, Scalar, Write, mend_surrogates};
 use rollout_connector::{Error, Id, Item, log, time};
-use serde::Serialize;
 
 use crate::api::Resource;
 
@@ -109,13 +108,13 @@ fn item<'a, R: Record<'a>>(record: R, raw: &str) -> Result<Option<Item>, Error> 
         item.deleted = true;
         return Ok(Some(item));
     }
-    item.body(&record.mapped()).map(Some)
+    Ok(Some(item.body(&record.mapped())))
 }
 
 /// A record of the app.
 trait Record<'a>: Object<'a> {
     /// The catalogue's type of it.
-    type Entity: Serialize;
+    type Entity: Write;
 
     fn id(&self) -> Option<Id<'a>>;
 

@@ -89,7 +89,7 @@ fn item(entity: &str, raw: &str) -> Result<Item, Error> {
     let item = Item::new(party.id).native_raw(raw);
     let (first, last) = (Some(party.first.into()), Some(party.last.into()));
     let email = party.email.map(Into::into);
-    match entity {
+    Ok(match entity {
         "users" => item.body(&User {
             first_name: first,
             last_name: last,
@@ -99,18 +99,15 @@ fn item(entity: &str, raw: &str) -> Result<Item, Error> {
         _ => item.body(&Person {
             first_name: first,
             last_name: last,
-            emails: Some(
-                email
-                    .map(|value| PersonEmail {
-                        value: Some(value),
-                        ..PersonEmail::default()
-                    })
-                    .into_iter()
-                    .collect(),
-            ),
+            emails: email.map(|value| {
+                vec![PersonEmail {
+                    value: Some(value),
+                    ..PersonEmail::default()
+                }]
+            }),
             ..Person::default()
         }),
-    }
+    })
 }
 
 #[cfg(test)]

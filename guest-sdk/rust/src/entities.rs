@@ -6,6 +6,7 @@
 //! passed on borrows from the app's answer.
 //!
 //! ```
+//! use rollout_connector::Item;
 //! use rollout_connector::entities::crm::{Person, PersonEmail};
 //!
 //! let mut person = Person {
@@ -16,28 +17,28 @@
 //! };
 //! person.custom.insert("customCloseDate", &"2026-03-01")?;
 //! assert_eq!(
-//!     serde_json::to_string(&person)?,
+//!     Item::new(1).body(&person).body,
 //!     r#"{"firstName":"Ada","assignedUserId":"7","emails":[{"value":"ada@example.com"}],"customCloseDate":"2026-03-01"}"#
 //! );
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), rollout_connector::Error>(())
 //! ```
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Error;
+use crate::json::{Write, Writer};
+use crate::records::Id;
 
 include!(concat!(env!("OUT_DIR"), "/entities.rs"));
 
 /// The custom fields of a record, which stand beside its other fields. Their
 /// names begin with `custom`; values are any JSON and are passed on as text.
 #[derive(Debug, Clone, Default)]
-pub struct Custom<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
+pub struct Custom<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Custom<'a> {
     /// True for names that custom fields have.
@@ -57,21 +58,22 @@ impl<'a> Custom<'a> {
                 "{name} is no name of a custom field"
             )));
         }
-        let value = serde_json::value::to_raw_value(value)?;
+        let value = serde_json::to_string(value)?;
         self.0.push((name, Cow::Owned(value)));
         Ok(())
     }
 
-    /// Adds a value of the app's answer as it is; ignored unless the name
-    /// begins with `custom` and the text is JSON.
+    /// Adds a value of the app's answer as it is, usually what
+    /// [`Reader::raw`](json::Reader::raw) gave, so that it is JSON; ignored
+    /// unless the name begins with `custom`.
     pub fn insert_raw(&mut self, name: Cow<'a, str>, value: &'a str) {
-        if let (true, Ok(value)) = (Self::is_name(&name), serde_json::from_str(value)) {
+        if Self::is_name(&name) {
             self.0.push((name, Cow::Borrowed(value)));
         }
     }
 
-    /// Names and values, in the order they were added.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+    /// Names and values as JSON text, in the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(name, value)| (name.as_ref(), value.as_ref()))
@@ -82,9 +84,11 @@ impl<'a> Custom<'a> {
         self.0.is_empty()
     }
 
-    fn write<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
-        self.iter()
-            .try_for_each(|(name, value)| object.serialize_entry(name, value))
+    fn write(&self, out: &mut Writer) {
+        for (name, value) in &self.0 {
+            out.name(name);
+            out.raw(value);
+        }
     }
 }
 
@@ -114,20 +118,5 @@ impl<'de> Deserialize<'de> for Custom<'_> {
             }
         }
         deserializer.deserialize_map(Rest)
-    }
-}
-
-/// A number, written without a fraction where it has none.
-struct Decimal(f64);
-
-impl Serialize for Decimal {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// Whole numbers up to here are exact in a `f64`.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        if self.0.fract() == 0.0 && self.0.abs() < EXACT {
-            serializer.serialize_i64(self.0 as i64)
-        } else {
-            serializer.serialize_f64(self.0)
-        }
     }
 }

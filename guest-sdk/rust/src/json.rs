@@ -3,7 +3,7 @@
 //! A page of the app's records is read once, borrowing from the answer:
 //! [`Records`] walks the list and gives each record both as an [`Object`] and
 //! as the very text that the app sent (for [`Item::native_raw`]), without a
-//! second scan and without building a tree. [`Reader`] and [`Scalar`] are
+//! second scan and without building a tree; [`Writer`] writes the result. [`Reader`] and [`Scalar`] are
 //! lenient about types: one odd value costs its field, never the page.
 //!
 //! For small answers serde does as well; see [`Response::json`].
@@ -14,23 +14,14 @@
 mod reader;
 mod records;
 mod scalar;
+mod writer;
 
 pub use reader::{Malformed, Object, Reader};
 pub use records::Records;
 pub use scalar::Scalar;
+pub use writer::{Write, Writer};
 
 use reader::code_unit;
-use serde::Serialize;
-
-use crate::error::Error;
-
-/// JSON text of a value, in a buffer that begins with room for `capacity` bytes.
-pub fn to_string(value: &impl Serialize, capacity: usize) -> Result<String, Error> {
-    let mut text = Vec::with_capacity(capacity);
-    serde_json::to_writer(&mut text, value)?;
-    String::from_utf8(text).map_err(|error| Error::Internal(format!("JSON: {error}")))
-}
-
 /// The text with every escape of a lone UTF-16 surrogate (half an emoji, cut by
 /// some program) replaced by `\ufffd`; `None` if there is none. Such text is
 /// refused by JSON readers and databases alike; reading it again mended saves

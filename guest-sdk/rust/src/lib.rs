@@ -28,12 +28,8 @@
 //!
 //! impl Entities for TinyCrm {
 //!     fn get(_entity: &str, ids: &[String]) -> Result<Vec<Item>, Error> {
-//!         ids.iter()
-//!             .map(|id| {
-//!                 let person = Person { first_name: Some("Ada".into()), ..Person::default() };
-//!                 Item::new(id).body(&person)
-//!             })
-//!             .collect()
+//!         let person = Person { first_name: Some("Ada".into()), ..Person::default() };
+//!         Ok(ids.iter().map(|id| Item::new(id).body(&person)).collect())
 //!     }
 //! }
 //! ```

@@ -1,10 +1,10 @@
 //! Records on their way between the app and the host.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -47,9 +47,14 @@ impl Item {
     }
 
     /// Sets the body, usually a type of [`entities`](crate::entities).
-    pub fn body(mut self, body: &impl Serialize) -> Result<Self, Error> {
-        self.body = json::to_string(body, self.native.as_ref().map_or(256, String::len))?;
-        Ok(self)
+    #[must_use]
+    pub fn body(mut self, body: &impl json::Write) -> Self {
+        // A mapped record is rarely longer than the app's own.
+        let room = self.native.as_ref().map_or(256, String::len);
+        let mut out = json::Writer::with_capacity(room);
+        body.write(&mut out);
+        self.body = out.finish();
+        self
     }
 
     /// Sets the native record: the very text that the app sent.
@@ -223,15 +228,14 @@ impl fmt::Display for Id<'_> {
     }
 }
 
-impl Serialize for Id<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl json::Write for Id<'_> {
+    fn write(&self, out: &mut json::Writer) {
         match self {
-            Self::Text(text) => serializer.serialize_str(text),
+            Self::Text(text) => out.text(text),
             Self::Number(number) => {
-                let mut text = String::with_capacity(20);
-                // Writing to a string cannot fail.
-                let _ = write!(text, "{number}");
-                serializer.serialize_str(&text)
+                out.raw("\"");
+                out.whole(*number);
+                out.raw("\"");
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::{Host, Url};
 
 use crate::Failure;
-use crate::path::PlainPath;
+use crate::path::{is_plain, is_under};
 use crate::placement::{Place, Placement};
 
 /// Longest URL that a request may have, in bytes.
@@ -236,7 +236,8 @@ impl Policy {
         method: &str,
         target: &Target<'_>,
     ) -> Result<(), Failure> {
-        let path = PlainPath::new(target.url.path());
+        let path = target.url.path();
+        let plain = is_plain(path);
         let covered = self.bindings.iter().any(|binding| {
             binding.slot == placement.slot
                 && binding.place.is(&placement.place)
@@ -249,19 +250,13 @@ impl Policy {
                     .as_ref()
                     .is_none_or(|methods| methods.iter().any(|one| one == method))
                 && binding.paths.as_ref().is_none_or(|prefixes| {
-                    let path = path.as_ref();
-                    path.is_some_and(|path| prefixes.iter().any(|prefix| path.is_under(prefix)))
+                    plain && prefixes.iter().any(|prefix| is_under(path, prefix))
                 })
         });
         if covered {
             return Ok(());
         }
-        Err(Failure::Denied(unbound(
-            placement,
-            method,
-            target,
-            path.is_some(),
-        )))
+        Err(Failure::Denied(unbound(placement, method, target, plain)))
     }
 }
 

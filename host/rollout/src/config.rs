@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 /// The manual of all settings.
-pub const MANUAL: &str = include_str!("../rollout.default.toml");
+pub(crate) const MANUAL: &str = include_str!("../rollout.default.toml");
 
 /// Prefix of environment variables that set a key.
 const PREFIX: &str = "ROLLOUT__";
@@ -21,26 +21,26 @@ const PREFIX: &str = "ROLLOUT__";
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
-    pub server: Server,
-    pub connectors: Connectors,
-    pub auth: Auth,
-    pub sync: Sync,
-    pub egress: Egress,
-    pub sandbox: Limits,
-    pub log: Log,
-    pub dev: Dev,
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) connectors: Connectors,
+    pub(crate) auth: Auth,
+    pub(crate) sync: Sync,
+    pub(crate) egress: Egress,
+    pub(crate) sandbox: Limits,
+    pub(crate) log: Log,
+    pub(crate) dev: Dev,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Server {
-    pub listen: String,
-    pub public_url: String,
-    pub body_bytes: usize,
+pub(crate) struct Server {
+    pub(crate) listen: String,
+    pub(crate) public_url: String,
+    pub(crate) body_bytes: usize,
     #[serde(with = "humantime_serde")]
-    pub header_read_timeout: Duration,
-    pub cors_origins: Vec<String>,
+    pub(crate) header_read_timeout: Duration,
+    pub(crate) cors_origins: Vec<String>,
 }
 
 impl Default for Server {
@@ -57,28 +57,28 @@ impl Default for Server {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Connectors {
-    pub dirs: Vec<PathBuf>,
+pub(crate) struct Connectors {
+    pub(crate) dirs: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Auth {
-    pub default_environment: String,
+pub(crate) struct Auth {
+    pub(crate) default_environment: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Sync {
+pub(crate) struct Sync {
     #[serde(with = "humantime_serde")]
-    pub poll_interval: Duration,
-    pub page_records: u32,
-    pub parallel: usize,
+    pub(crate) poll_interval: Duration,
+    pub(crate) page_records: u32,
+    pub(crate) parallel: usize,
     #[serde(with = "humantime_serde")]
-    pub retry_first: Duration,
+    pub(crate) retry_first: Duration,
     #[serde(with = "humantime_serde")]
-    pub retry_longest: Duration,
-    pub failed_after: u32,
+    pub(crate) retry_longest: Duration,
+    pub(crate) failed_after: u32,
 }
 
 impl Default for Sync {
@@ -96,16 +96,16 @@ impl Default for Sync {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Egress {
+pub(crate) struct Egress {
     #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    pub request_bytes: usize,
-    pub response_bytes: u64,
-    pub headers: usize,
-    pub header_bytes: usize,
-    pub call_requests: u32,
-    pub call_parallel: usize,
-    pub call_response_bytes: u64,
+    pub(crate) timeout: Duration,
+    pub(crate) request_bytes: usize,
+    pub(crate) response_bytes: u64,
+    pub(crate) headers: usize,
+    pub(crate) header_bytes: usize,
+    pub(crate) call_requests: u32,
+    pub(crate) call_parallel: usize,
+    pub(crate) call_response_bytes: u64,
 }
 
 impl Default for Egress {
@@ -126,9 +126,9 @@ impl Default for Egress {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Log {
-    pub level: String,
-    pub format: LogFormat,
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
 }
 
 impl Default for Log {
@@ -142,21 +142,21 @@ impl Default for Log {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     Text,
     Json,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Dev {
-    pub enabled: bool,
-    pub upstreams: BTreeMap<String, String>,
+pub(crate) struct Dev {
+    pub(crate) enabled: bool,
+    pub(crate) upstreams: BTreeMap<String, String>,
 }
 
 /// Why the configuration can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     #[error("{path}: {reason}")]
     File { path: String, reason: String },
     #[error("{source_name}: {key}: {problem}{}", example(key))]
@@ -185,7 +185,7 @@ fn example(key: &str) -> String {
 impl Config {
     /// Reads the file (the default `./rollout.toml` only if it is there), lays
     /// environment variables over it and checks what can be checked.
-    pub fn load(
+    pub(crate) fn load(
         file: Option<&Path>,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
@@ -213,7 +213,7 @@ impl Config {
     }
 
     /// Checks what types alone do not.
-    pub fn check(&self, source: &str) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self, source: &str) -> Result<(), ConfigError> {
         let wrong = |key: &str, problem: String| {
             Err(ConfigError::Key {
                 source_name: source.to_owned(),
@@ -275,12 +275,12 @@ impl Config {
     }
 
     /// The effective configuration as TOML.
-    pub fn print(&self) -> Result<String, toml::ser::Error> {
+    pub(crate) fn print(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)
     }
 
     /// How the outside reaches this host, without a slash at the end.
-    pub fn public_url(&self) -> String {
+    pub(crate) fn public_url(&self) -> String {
         if self.server.public_url.is_empty() {
             format!("http://{}", self.server.listen)
         } else {

@@ -17,17 +17,17 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rollout_vault::{KEY_FILE, MasterKey, Vault};
 
 /// An open data directory.
-pub struct DataDir {
+pub(crate) struct DataDir {
     dir: Dir,
     path: PathBuf,
 }
 
 /// Held for as long as this process serves from the directory.
-pub struct ServeLock(#[expect(dead_code, reason = "the lock goes when the file is closed")] std::fs::File);
+pub(crate) struct ServeLock(#[expect(dead_code, reason = "the lock goes when the file is closed")] std::fs::File);
 
 impl DataDir {
     /// Opens the directory; `create` makes it if it is missing.
-    pub fn open(path: &Path, create: bool) -> Result<Self> {
+    pub(crate) fn open(path: &Path, create: bool) -> Result<Self> {
         let shown = path.display();
         if create {
             let mut builder = std::fs::DirBuilder::new();
@@ -51,7 +51,7 @@ impl DataDir {
     }
 
     /// Takes the directory for this process alone.
-    pub fn lock(&self) -> Result<ServeLock> {
+    pub(crate) fn lock(&self) -> Result<ServeLock> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let file = self
@@ -72,30 +72,30 @@ impl DataDir {
     }
 
     /// The control database's file.
-    pub fn control(&self) -> PathBuf {
+    pub(crate) fn control(&self) -> PathBuf {
         self.path.join("control.sqlite")
     }
 
     /// The database file of an environment.
-    pub fn environment(&self, name: &str) -> PathBuf {
+    pub(crate) fn environment(&self, name: &str) -> PathBuf {
         self.path.join("env").join(format!("{name}.sqlite"))
     }
 
     /// True once there is a control database, and with it possibly something sealed.
-    pub fn has_control(&self) -> bool {
+    pub(crate) fn has_control(&self) -> bool {
         self.dir.exists("control.sqlite")
     }
 
     /// Opens the vault. The key is made only in a directory where nothing can be
     /// sealed yet.
-    pub fn vault(&self) -> Result<Vault> {
+    pub(crate) fn vault(&self) -> Result<Vault> {
         let key = MasterKey::load_or_create(&self.dir, KEY_FILE, !self.has_control())
             .with_context(|| format!("in {}", self.path.display()))?;
         Ok(Vault::new(key))
     }
 
     /// Writes a new file that only its owner can read.
-    pub fn write_private(&self, name: &str, text: &str) -> Result<()> {
+    pub(crate) fn write_private(&self, name: &str, text: &str) -> Result<()> {
         use std::io::Write;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
@@ -109,7 +109,7 @@ impl DataDir {
     }
 
     /// A path in the directory as it is shown to people.
-    pub fn shown(&self, name: &str) -> String {
+    pub(crate) fn shown(&self, name: &str) -> String {
         self.path.join(name).display().to_string()
     }
 }

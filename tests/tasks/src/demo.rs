@@ -258,7 +258,11 @@ fn until<T>(
             return Ok(answer);
         }
         if started.elapsed() > PATIENCE {
-            bail!("{what} was not ready after {} s", PATIENCE.as_secs());
+            bail!(
+                "{what} was not ready after {} s; see {}",
+                PATIENCE.as_secs(),
+                tree::shown(process.log())
+            );
         }
         interrupt.pause()?;
     }

@@ -21,8 +21,10 @@ pub(crate) struct Client {
 /// A server's answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    /// Method and path that this is the answer to.
+    called: String,
     pub(crate) status: u16,
-    pub(crate) body: String,
+    body: String,
 }
 
 impl Client {
@@ -47,9 +49,16 @@ impl Client {
     }
 
     fn send(&self, method: &str, path: &str, body: &str) -> Result<Answer> {
-        let called = || format!("{method} {path}");
+        let called = format!("{method} {path}");
+        let answer = self
+            .exchange(&called, body)
+            .with_context(|| called.clone())?;
+        Answer::of_text(called, &answer)
+    }
+
+    fn exchange(&self, called: &str, body: &str) -> Result<String> {
         let mut head = format!(
-            "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nAccept: application/json\r\n",
+            "{called} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nAccept: application/json\r\n",
             self.port
         );
         for (name, value) in &self.headers {
@@ -63,37 +72,36 @@ impl Client {
             )?;
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).with_context(called)?;
+        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        stream
-            .write_all(format!("{head}\r\n{body}").as_bytes())
-            .with_context(called)?;
+        stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).with_context(called)?;
-        Answer::of_text(&answer).with_context(called)
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 }
 
 impl Answer {
-    fn of_text(text: &str) -> Result<Self> {
-        let (head, body) = text
-            .split_once("\r\n\r\n")
-            .context("the answer breaks off in its head")?;
+    fn of_text(called: String, text: &str) -> Result<Self> {
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            bail!("{called}: the answer breaks off in its head");
+        };
         let mut lines = head.split("\r\n");
         let status = lines
             .next()
             .and_then(|line| line.split(' ').nth(1))
             .and_then(|status| status.parse().ok())
-            .context("the answer is not HTTP")?;
+            .with_context(|| format!("{called}: the answer is not HTTP"))?;
         let length = lines
             .filter_map(|line| line.split_once(':'))
             .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
             .and_then(|(_, value)| value.trim().parse::<usize>().ok());
         if length.is_some_and(|length| length != body.len()) {
-            bail!("the answer breaks off in its body");
+            bail!("{called}: the answer breaks off in its body");
         }
         Ok(Self {
+            called,
             status,
             body: body.to_owned(),
         })
@@ -101,10 +109,15 @@ impl Answer {
 
     /// The JSON of a successful answer.
     pub(crate) fn json(&self) -> Result<Value> {
-        if !(200..300).contains(&self.status) {
-            bail!("answered {}: {}", self.status, self.body.trim_end());
+        let Self {
+            called,
+            status,
+            body,
+        } = self;
+        if !(200..300).contains(status) {
+            bail!("{called} answered {status}: {}", body.trim_end());
         }
-        serde_json::from_str(&self.body).context("the answer is not JSON")
+        serde_json::from_str(body).with_context(|| format!("{called}: the answer is not JSON"))
     }
 }
 
@@ -162,7 +175,10 @@ mod tests {
         let answer = Client::of_port(port).get("/crm/api/people").unwrap();
         assert_eq!(answer.status, 409);
         let told = answer.json().unwrap_err().to_string();
-        assert_eq!(told, r#"answered 409: {"errorMessage":"x"}"#);
+        assert_eq!(
+            told,
+            r#"GET /crm/api/people answered 409: {"errorMessage":"x"}"#
+        );
         assert!(
             asked
                 .join()
@@ -178,9 +194,11 @@ mod tests {
             "HTTP/1.1 200 OK\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
         ] {
-            let told = Answer::of_text(torn).unwrap_err().to_string();
+            let told = Answer::of_text(String::new(), torn)
+                .unwrap_err()
+                .to_string();
             assert!(told.contains("breaks off"), "{torn:?}: {told}");
         }
-        assert!(Answer::of_text("SSH-2.0\r\n\r\n").is_err());
+        assert!(Answer::of_text(String::new(), "SSH-2.0\r\n\r\n").is_err());
     }
 }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::tree::shown;
+
 /// How long a child may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines of a child's log that are shown when it ended unasked.
@@ -75,9 +77,14 @@ impl Tethered {
         bail!(
             "{} ended ({status}). The end of {}:\n{}",
             self.name,
-            self.log.display(),
+            shown(&self.log),
             last_lines(&log)
         );
+    }
+
+    /// Where its output goes.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
     }
 
     fn stop(&mut self) -> Result<()> {

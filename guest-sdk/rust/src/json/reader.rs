@@ -389,7 +389,7 @@ impl<'a> Reader<'a> {
 
 /// How many bytes go by until a quote, a backslash or a control character:
 /// eight at a time, by arithmetic on the whole word.
-fn plain(bytes: &[u8]) -> usize {
+pub(super) fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     /// The high bit of every byte of `word` that is zero (and, harmlessly, of

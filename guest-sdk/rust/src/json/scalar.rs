@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::Writer;
 use crate::records::Id;
 use crate::time;
 
@@ -32,8 +33,11 @@ impl<'a> Scalar<'a> {
         match self {
             Self::Text(text) => Some(text),
             Self::Whole(number) => Some(number.to_string().into()),
-            // By serde_json, which is here anyway: printing floats takes large tables.
-            Self::Number(number) => Some(serde_json::to_string(&number).ok()?.into()),
+            Self::Number(number) => {
+                let mut text = Writer::default();
+                text.number(number);
+                Some(text.finish().into())
+            }
             Self::None | Self::Flag(_) => None,
         }
     }
@@ -71,11 +75,7 @@ impl<'a> Scalar<'a> {
         match self {
             Self::Whole(number) => Some(*number as f64),
             Self::Number(number) => Some(*number),
-            Self::Text(text) => text
-                .trim()
-                .parse()
-                .ok()
-                .filter(|number: &f64| number.is_finite()),
+            Self::Text(text) => serde_json::from_str(text.trim()).ok(),
             Self::None | Self::Flag(_) => None,
         }
     }

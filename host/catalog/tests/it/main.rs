@@ -4,7 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    unreachable_pub
+    unreachable_pub,
+    missing_docs
 )]
 
 mod bodies;

@@ -11,7 +11,7 @@ use axum::routing::any;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_util::stream;
-use rollout_egress::{CallLimits, EgressConfig, Failure, Place, Policy, Request, Response};
+use rollout_egress::{CallLimits, EgressConfig, Failure, Place, Policy, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::app::{App, KEY, PIN, binding, egress, get, grant, limited, placement, policy, value};

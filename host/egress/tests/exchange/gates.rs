@@ -109,6 +109,7 @@ async fn hosts_are_those_of_the_manifest() {
             "not in the manifest",
         ),
         ("https://wild.example.com/", "not in the manifest"),
+        ("https://.wild.example.com/", "not in the manifest"),
         ("https://evilwild.example.com/", "not in the manifest"),
         (
             "https://other.tenant.example.com/",

@@ -1,0 +1,107 @@
+//! Whole records, hand-written and messy, with what becomes of them.
+
+use follow_up_boss::FollowUpBoss;
+use rollout_connector::testing::{FakeApp, Reply};
+use rollout_connector::{Cursor, Entities, Item, Scope};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::API;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Case {
+    why: String,
+    record: Box<RawValue>,
+    id: Option<String>,
+    updated_at: Option<u64>,
+    #[serde(default)]
+    expected: Value,
+    #[serde(default)]
+    deleted: bool,
+    #[serde(default)]
+    skipped: bool,
+}
+
+/// Reads a page of these records.
+pub(crate) fn read(entity: &str, records: &[&str]) -> Vec<Item> {
+    let page = format!(
+        r#"{{"_metadata":{{"collection":"{entity}"}},"{entity}":[{}]}}"#,
+        records.join(",")
+    );
+    let _app = FakeApp::new()
+        .on(&format!("GET {API}/{entity}"), Reply::json(200, page))
+        .start();
+    FollowUpBoss::changes(entity, Scope::Full, Cursor::START, 500)
+        .unwrap()
+        .items
+}
+
+fn check(entity: &str, fixture: &str) -> usize {
+    let cases: Vec<Case> = serde_json::from_str(fixture).unwrap();
+    let records: Vec<&str> = cases.iter().map(|case| case.record.get()).collect();
+    let mut items = read(entity, &records).into_iter();
+    for case in cases.iter().filter(|case| !case.skipped) {
+        let item = items.next().expect(&case.why);
+        assert_eq!(Some(&item.id), case.id.as_ref(), "{}", case.why);
+        assert_eq!(
+            item.native.as_deref(),
+            Some(case.record.get()),
+            "{}",
+            case.why
+        );
+        assert_eq!(
+            item.updated_at,
+            case.updated_at.or(item.updated_at),
+            "{}",
+            case.why
+        );
+        assert_eq!(item.deleted, case.deleted, "{}", case.why);
+        if !case.deleted {
+            assert_eq!(item.document(), case.expected, "{}", case.why);
+        }
+    }
+    assert_eq!(items.next(), None);
+    cases.len()
+}
+
+#[test]
+fn people_are_mapped() {
+    assert!(check("people", include_str!("../fixtures/people.json")) >= 39);
+}
+
+#[test]
+fn users_are_mapped() {
+    check("users", include_str!("../fixtures/users.json"));
+}
+
+#[test]
+fn notes_are_mapped() {
+    check("notes", include_str!("../fixtures/notes.json"));
+}
+
+#[test]
+fn tasks_are_mapped() {
+    check("tasks", include_str!("../fixtures/tasks.json"));
+}
+
+#[test]
+fn half_an_emoji_costs_that_character_only() {
+    let items = read(
+        "people",
+        &[
+            r#"{"id":1,"name":"cut \ud83d","customX":"\ude00"}"#,
+            r#"{"id":2,"name":"\ud83d\ude00"}"#,
+        ],
+    );
+    assert_eq!(
+        items[0].document(),
+        json!({"name": "cut \u{fffd}", "customX": "\u{fffd}"})
+    );
+    assert_eq!(
+        items[0].native.as_deref(),
+        Some(r#"{"id":1,"name":"cut \ufffd","customX":"\ufffd"}"#)
+    );
+    assert_eq!(items[1].document(), json!({"name": "😀"}));
+}

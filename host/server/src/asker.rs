@@ -1,0 +1,134 @@
+//! Who asks, and for which account: token and tenant in one place.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::HeaderMap;
+use rollout_connectors::{Environment, Live};
+use rollout_store::{Consumer, CredentialStatus};
+
+use crate::error::ApiError;
+use crate::host::Host;
+use crate::token::{self, Scope, TokenError};
+
+/// Names the account that a category's request is about.
+const CREDENTIAL: &str = "x-rollout-credential-id";
+
+/// The bearer of a valid token.
+pub(crate) struct Asker {
+    pub(crate) environment: Arc<Environment>,
+    reach: Reach,
+}
+
+/// What a token reaches.
+enum Reach {
+    /// The credentials of one consumer, named by the token's `sub`.
+    Consumer(String),
+    /// Every credential of the environment.
+    Environment,
+}
+
+impl Host {
+    /// Checks the token. Every cause of refusal is one answer; the log knows more.
+    pub(crate) fn asker(&self, headers: &HeaderMap) -> Result<Asker, ApiError> {
+        let refuse = |cause: TokenError| ApiError::unauthorized(cause);
+        let token = token::bearer(headers).map_err(refuse)?;
+        let environment = match token::issuer(token).map_err(refuse)? {
+            Some(issuer) => self.environments.by_client_id(&issuer),
+            None => match &self.settings.default_environment {
+                Some(name) => self.environments.by_name(name),
+                None => self.environments.only(),
+            },
+        };
+        let environment =
+            environment.ok_or_else(|| ApiError::unauthorized("no environment has this issuer"))?;
+        let claims =
+            token::verify(token, &[environment.client_secret()], unix_now()).map_err(refuse)?;
+        let reach = match claims.scope {
+            Scope::Consumer(key) => Reach::Consumer(key),
+            Scope::Environment => Reach::Environment,
+            // The raw proxy is all that such a token is for.
+            Scope::Proxy { .. } => return Err(ApiError::forbidden("This token is for the proxy only.")),
+        };
+        Ok(Asker { environment, reach })
+    }
+}
+
+impl Asker {
+    /// The consumer, registered at his first use.
+    pub(crate) async fn consumer(&self) -> Result<Consumer, ApiError> {
+        match &self.reach {
+            Reach::Consumer(key) => self
+                .environment
+                .consumer(key)
+                .await
+                .map_err(ApiError::store_unavailable),
+            Reach::Environment => Err(ApiError::forbidden(
+                "An account is connected for a consumer: use a token with `sub`.",
+            )),
+        }
+    }
+
+    /// The credentials that the token reaches, oldest first.
+    pub(crate) async fn credentials(&self) -> Result<Vec<Arc<Live>>, ApiError> {
+        let mut all = self.environment.credentials();
+        if let Some(consumer) = self.known_consumer().await? {
+            all.retain(|live| consumer.as_ref().is_some_and(|one| live.belongs_to(&one.id)));
+        }
+        Ok(all)
+    }
+
+    /// A credential, if the token reaches it.
+    pub(crate) async fn credential(&self, id: &str) -> Result<Option<Arc<Live>>, ApiError> {
+        let Some(live) = self.environment.credential(id) else {
+            return Ok(None);
+        };
+        let reached = match self.known_consumer().await? {
+            None => true,
+            Some(consumer) => consumer.is_some_and(|one| live.belongs_to(&one.id)),
+        };
+        Ok(reached.then_some(live))
+    }
+
+    /// The account that a category's request is about.
+    pub(crate) async fn account(&self, headers: &HeaderMap) -> Result<Arc<Live>, ApiError> {
+        let mut values = headers.get_all(CREDENTIAL).iter();
+        let id = values.next().ok_or_else(ApiError::credential_header_missing)?;
+        if values.next().is_some() {
+            return Err(ApiError::invalid_credential("two credential headers"));
+        }
+        let id = id
+            .to_str()
+            .map_err(|_| ApiError::invalid_credential("not text"))?;
+        self.credential(id)
+            .await?
+            .ok_or_else(|| ApiError::invalid_credential("unknown, deleted or foreign"))
+    }
+
+    /// The consumer, if there is one of this key already; the outer none: the
+    /// token is for the whole environment.
+    async fn known_consumer(&self) -> Result<Option<Option<Consumer>>, ApiError> {
+        match &self.reach {
+            Reach::Environment => Ok(None),
+            Reach::Consumer(key) => self
+                .environment
+                .known_consumer(key)
+                .await
+                .map(Some)
+                .map_err(ApiError::store_unavailable),
+        }
+    }
+}
+
+/// Writes need a credential that the app accepts.
+pub(crate) fn must_work(live: &Live) -> Result<(), ApiError> {
+    match &live.credential.status {
+        CredentialStatus::Ok => Ok(()),
+        CredentialStatus::Broken(reason) => Err(ApiError::credential_broken(reason)),
+    }
+}
+
+fn unix_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}

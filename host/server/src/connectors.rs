@@ -1,0 +1,133 @@
+//! `GET /api/connectors`: what accounts can be connected, and how.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use rollout_catalog::Verb;
+use rollout_catalog::manifest::{Input, InputKind, Plan};
+use rollout_connectors::Connector;
+use serde_json::{Map, Value, json};
+
+use crate::error::ApiError;
+use crate::host::Host;
+use crate::sanitize::harmless;
+
+/// An object by app key. `auth` is for Link 0.5.1, `authByPlan` for later ones.
+pub(crate) async fn list(
+    State(host): State<Arc<Host>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let asker = host.asker(&headers)?;
+    let mut connectors = Map::new();
+    for connector in host.connectors.registry().all() {
+        let key = asker.environment.shown_key(connector.key());
+        connectors.insert(key, shown(&connector));
+    }
+    Ok(Json(Value::Object(connectors)))
+}
+
+/// The connector's picture; public, because pages load it as an image.
+pub(crate) async fn icon(
+    State(host): State<Arc<Host>>,
+    Path(key): Path<String>,
+) -> Result<Response, ApiError> {
+    let connector = host.connectors.registry().get(&key);
+    let icon = connector.and_then(|connector| connector.manifest.icon.clone());
+    let icon = icon.ok_or_else(ApiError::not_found)?;
+    let headers: [(HeaderName, HeaderValue); 4] = [
+        (CONTENT_TYPE, HeaderValue::from_static("image/svg+xml")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; sandbox"),
+        ),
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
+    ];
+    Ok((headers, icon).into_response())
+}
+
+fn shown(connector: &Connector) -> Value {
+    let manifest = &connector.manifest;
+    let mut by_plan = Map::new();
+    for plan in &manifest.plans {
+        by_plan.insert(plan.key.clone(), auth(plan, real_kind));
+    }
+    // Link 0.5.1 crashes on input types other than these two.
+    let first = manifest.plans.first().map(|plan| {
+        auth(plan, |kind| match kind {
+            InputKind::Dropdown => "dropdown",
+            _ => "textfield",
+        })
+    });
+    let mut entities = Map::new();
+    for category in &manifest.categories {
+        let mut of_category = Map::new();
+        for (name, offer) in &manifest.entities {
+            if !offer.categories.contains(category) {
+                continue;
+            }
+            let mut verbs = Map::new();
+            for verb in Verb::ALL {
+                verbs.insert(verb.as_str().to_owned(), Value::Bool(offer.has(verb)));
+            }
+            of_category.insert(name.clone(), Value::Object(verbs));
+        }
+        entities.insert(category.to_string(), Value::Object(of_category));
+    }
+    json!({
+        "name": manifest.name,
+        "description": manifest.description,
+        "version": manifest.version.to_string(),
+        "auth": first,
+        "authByPlan": by_plan,
+        "entities": entities,
+    })
+}
+
+fn auth(plan: &Plan, kind: impl Fn(InputKind) -> &'static str) -> Value {
+    let inputs = plan.auth.inputs.iter();
+    let inputs: Vec<Value> = inputs.map(|one| input(one, kind(one.kind))).collect();
+    json!({"type": "apiToken", "userInputsSchema": inputs})
+}
+
+fn real_kind(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::TextField => "textfield",
+        InputKind::Secret => "secret",
+        InputKind::TextFields => "textfield[]",
+        InputKind::Secrets => "secret[]",
+        InputKind::Dropdown => "dropdown",
+    }
+}
+
+fn input(input: &Input, kind: &str) -> Value {
+    let mut shown = Map::new();
+    shown.insert("key".into(), json!(input.key));
+    shown.insert("type".into(), json!(kind));
+    let texts = [
+        ("label", &input.label),
+        ("placeholder", &input.placeholder),
+        ("addButtonLabel", &input.add_button_label),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            shown.insert(name.into(), json!(text));
+        }
+    }
+    if let Some(html) = &input.info_html {
+        shown.insert("infoHTML".into(), json!(harmless(html)));
+    }
+    if !input.options.is_empty() {
+        let options: Vec<Value> = input
+            .options
+            .iter()
+            .map(|choice| json!({"value": choice.value(), "label": choice.label()}))
+            .collect();
+        shown.insert("options".into(), json!(options));
+    }
+    Value::Object(shown)
+}

@@ -1,0 +1,130 @@
+//! The `next` of a list: where the following page begins, bound to the
+//! credential, entity and filters that it was given for, and good for a day.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// How long a cursor is good for, in seconds.
+const LIFETIME: u64 = 24 * 3600;
+/// Place and time of issue.
+const PAYLOAD: usize = 16;
+/// Bytes of the code that are kept.
+const CODE: usize = 12;
+
+/// Why a cursor is refused; for the log.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum BadCursor {
+    #[error("it is not one of ours")]
+    Malformed,
+    #[error("it was made for another credential, entity or filter")]
+    Foreign,
+    #[error("it is older than a day")]
+    Expired,
+}
+
+/// What a cursor is bound to.
+pub(crate) struct Binding<'a> {
+    /// The environment's client secret.
+    pub(crate) key: &'a [u8],
+    pub(crate) credential: &'a str,
+    pub(crate) entity: &'a str,
+    /// The list's filters in one canonical text.
+    pub(crate) filters: &'a str,
+}
+
+impl Binding<'_> {
+    /// The cursor of a place, issued at `now` (Unix seconds).
+    pub(crate) fn cursor(&self, seq: i64, now: u64) -> String {
+        let mut bytes = Vec::with_capacity(PAYLOAD + CODE);
+        bytes.extend_from_slice(&seq.to_be_bytes());
+        bytes.extend_from_slice(&now.to_be_bytes());
+        let code = self.code(&bytes);
+        bytes.extend(code.iter().take(CODE));
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The place of a cursor.
+    pub(crate) fn place(&self, cursor: &str, now: u64) -> Result<i64, BadCursor> {
+        let bytes = URL_SAFE_NO_PAD
+            .decode(cursor)
+            .map_err(|_| BadCursor::Malformed)?;
+        let (payload, code) = bytes.split_at_checked(PAYLOAD).ok_or(BadCursor::Malformed)?;
+        if code.len() != CODE {
+            return Err(BadCursor::Malformed);
+        }
+        let expected = self.code(payload);
+        let differs = code
+            .iter()
+            .zip(expected)
+            .fold(0, |differs, (given, right)| differs | (given ^ right));
+        if differs != 0 {
+            return Err(BadCursor::Foreign);
+        }
+        let (seq, issued) = payload.split_at_checked(8).ok_or(BadCursor::Malformed)?;
+        let number = |bytes: &[u8]| bytes.try_into().map_err(|_| BadCursor::Malformed);
+        let issued = u64::from_be_bytes(number(issued)?);
+        if now > issued.saturating_add(LIFETIME) {
+            return Err(BadCursor::Expired);
+        }
+        Ok(i64::from_be_bytes(number(seq)?))
+    }
+
+    fn code(&self, payload: &[u8]) -> Vec<u8> {
+        // HMAC takes keys of any length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key) else {
+            return Vec::new();
+        };
+        mac.update(b"list cursor\0");
+        mac.update(payload);
+        for part in [self.credential, self.entity, self.filters] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        mac.finalize().into_bytes().to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn binding<'a>(credential: &'a str, filters: &'a str) -> Binding<'a> {
+        Binding {
+            key: b"secret",
+            credential,
+            entity: "people",
+            filters,
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_good_where_and_while_it_was_given() {
+        let ours = binding("c1", "tags=a");
+        let cursor = ours.cursor(42, NOW);
+        assert_eq!(ours.place(&cursor, NOW + LIFETIME), Ok(42));
+        assert_eq!(ours.place(&cursor, NOW + LIFETIME + 1), Err(BadCursor::Expired));
+        for other in [binding("c2", "tags=a"), binding("c1", "tags=b"), binding("c1t", "ags=a")] {
+            assert_eq!(other.place(&cursor, NOW), Err(BadCursor::Foreign));
+        }
+    }
+
+    #[test]
+    fn altered_and_made_up_cursors_are_refused() {
+        let ours = binding("c1", "");
+        let cursor = ours.cursor(42, NOW);
+        for place in 0..cursor.len() {
+            let mut bytes = cursor.clone().into_bytes();
+            bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(bytes).unwrap();
+            assert!(ours.place(&altered, NOW).is_err(), "{altered}");
+        }
+        for made_up in ["", "x", "%%%", "AAAA", "null", "eyJzaW5jZUlkIjoxfQ"] {
+            assert_eq!(ours.place(made_up, NOW), Err(BadCursor::Malformed));
+        }
+    }
+}

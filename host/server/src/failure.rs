@@ -1,0 +1,65 @@
+//! What a failed call of a connector is over HTTP.
+
+use std::time::Duration;
+
+use rollout_catalog::Issue;
+use rollout_sandbox::{CallError, Error};
+use rollout_sync::WriteError;
+
+use crate::error::ApiError;
+
+/// A write that has no record to show.
+pub(crate) fn of_write(error: WriteError) -> ApiError {
+    match error {
+        WriteError::Invalid(issues) => ApiError::invalid_body(
+            issues
+                .into_iter()
+                .map(|Issue { pointer, message }| (pointer, message)),
+        ),
+        WriteError::NotFound => ApiError::not_found(),
+        WriteError::Call(error) => of_call(error),
+        WriteError::MaybeApplied(detail) => ApiError::maybe_applied(detail),
+        WriteError::Store(error) => ApiError::store_unavailable(error),
+        WriteError::Vault(error) => ApiError::internal(error),
+    }
+}
+
+/// A call that failed.
+pub(crate) fn of_call(error: CallError) -> ApiError {
+    match error {
+        CallError::Connector(error) => of_connector(error),
+        CallError::Missing(interface) => {
+            ApiError::unsupported(format!("The connector has no interface `{interface}`."))
+        }
+        CallError::Busy(_) => ApiError::busy(error),
+        CallError::Limit(_) | CallError::Trap(_) => ApiError::connector_failed(error),
+    }
+}
+
+fn of_connector(error: Error) -> ApiError {
+    match error {
+        Error::InvalidInput(issues) => ApiError::invalid_body(
+            issues
+                .into_iter()
+                .map(|issue| (issue.pointer, issue.message)),
+        ),
+        Error::Unauthorized(said) => ApiError::credential_broken(said),
+        Error::Forbidden(said) => ApiError::upstream_forbidden(said),
+        Error::NotFound(_) => ApiError::not_found(),
+        Error::Conflict(said) => ApiError::conflict(said),
+        Error::RateLimited(limit) => {
+            let wait = limit.retry_after_ms.unwrap_or(10_000);
+            ApiError::rate_limited(Duration::from_millis(wait)).detail(limit.message)
+        }
+        Error::Upstream(upstream) if upstream.maybe_applied => {
+            ApiError::maybe_applied(upstream.message)
+        }
+        Error::Upstream(upstream) if upstream.status.is_none() && upstream.retryable => {
+            ApiError::upstream_timeout(upstream.message)
+        }
+        Error::Upstream(upstream) => ApiError::upstream_failed(upstream.message),
+        Error::Unsupported(said) => ApiError::unsupported(said),
+        Error::Halted(said) | Error::Internal(said) => ApiError::connector_failed(said),
+        Error::Other((code, said)) => ApiError::upstream_rejected(format!("{said} ({code})")),
+    }
+}

@@ -1,0 +1,48 @@
+//! The table of contents.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{any, get};
+
+use crate::edge::{method_not_allowed, unknown_route};
+use crate::host::Host;
+use crate::{connectors, credentials, error, health, openapi, records};
+
+/// Every route of the host.
+pub fn router(host: Arc<Host>) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/docs/errors", get(error::docs))
+        .route("/api/connectors", get(connectors::list))
+        .route("/api/connectors/{key}/icon", get(connectors::icon))
+        .route(
+            "/api/credentials",
+            get(credentials::list)
+                .post(credentials::connect)
+                .delete(credentials::delete),
+        )
+        .route(
+            "/api/credentials/{id}",
+            get(credentials::read).put(credentials::change),
+        );
+    for category in host.catalog().categories() {
+        let records = Router::new()
+            .route("/openapi.json", get(openapi::document))
+            .route("/{entity}", get(records::list).post(records::create))
+            .route(
+                "/{entity}/{id}",
+                get(records::read)
+                    .put(records::update)
+                    .delete(records::delete),
+            )
+            .route("/{entity}/{id}/{*operation}", any(records::perform))
+            .layer(axum::Extension(category));
+        router = router.nest(&format!("/{category}/api"), records);
+    }
+    router
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(host)
+}
