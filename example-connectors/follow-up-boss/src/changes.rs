@@ -58,6 +58,8 @@ struct Sweep {
     after: Option<String>,
     /// The last id read.
     id: u64,
+    /// Where the app's tokens count from: only ids above this are listed.
+    above: u64,
     /// The app's token of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
@@ -177,41 +179,38 @@ impl Sweep {
     /// Reads one page; false when it was the last.
     fn step(&mut self, resource: Resource, batch: &mut Batch) -> Result<bool, Error> {
         let mut response = self.request(resource, batch.limit).send()?;
-        let token = self.next.take();
-        if response.status == 400 && token.is_some() {
+        if response.status == 400 && self.next.take().is_some() {
+            self.above = self.id;
             response = self.request(resource, batch.limit).send()?;
         }
         let response = listed(response)?;
         let page = mapping::page(resource, response.text()?)?;
         self.total = self.total.or(page.total);
         batch.total = self.total;
-        let last = page.items.iter().map(number).max().unwrap_or(self.id);
-        let read = page.items.len() + page.skipped;
-        let goes_on = read > 0 && page.next.is_some();
-        if goes_on && last == self.id && page.next == token {
+        let last = page.items.iter().map(number).max();
+        let goes_on = page.next.is_some() && (last.is_some() || page.skipped > 0);
+        // Else a list that ignores `next` or `sort` would be read for ever.
+        if last.is_some_and(|last| last <= self.id) || (goes_on && page.next == self.next) {
             return Err(Error::unexpected(format!(
                 "the app's list of {} did not go on after id {}",
                 resource.name(),
                 self.id
             )));
         }
-        self.id = last;
+        self.id = last.unwrap_or(self.id);
         self.next = page.next;
         batch.add(&response, page.items);
         Ok(goes_on)
     }
 
     fn request(&self, resource: Resource, limit: usize) -> Request {
-        let request = resource
+        resource
             .list()
             .query("sort", "id")
             .query("limit", limit.clamp(1, MAX_LIMIT))
-            .query_if("updatedAfter", self.after.as_ref());
-        match &self.next {
-            Some(token) => request.query("next", token),
-            None if self.id > 0 => request.query("idGreaterThan", self.id),
-            None => request,
-        }
+            .query_if("updatedAfter", self.after.as_ref())
+            .query_if("idGreaterThan", (self.above > 0).then_some(self.above))
+            .query_if("next", self.next.as_ref())
     }
 }
 

@@ -109,7 +109,7 @@ fn map_references(
             (Some(upstream), Some(place)) => *place = Value::String(upstream),
             _ => issues.push(Issue::new(
                 pointer,
-                format!("none of the {entity} of this credential has this id"),
+                format!("is not the id of one of this credential's {entity}"),
             )),
         }
     }

@@ -11,17 +11,25 @@ use crate::error::ApiError;
 /// A write that has no record to show.
 pub(crate) fn of_write(error: WriteError) -> ApiError {
     match error {
-        WriteError::Invalid(issues) => ApiError::invalid_body(
-            issues
-                .into_iter()
-                .map(|Issue { pointer, message }| (pointer, message)),
-        ),
+        WriteError::Invalid(issues) => ApiError::invalid_body(issues.into_iter().map(named)),
         WriteError::NotFound => ApiError::not_found(),
         WriteError::Call(error) => of_call(error),
         WriteError::MaybeApplied(detail) => ApiError::maybe_applied(detail),
         WriteError::Store(error) => ApiError::store_unavailable(error),
         WriteError::Vault(error) => ApiError::internal(error),
     }
+}
+
+/// A complaint about a field, in a sentence that names it.
+fn named(issue: Issue) -> (String, String) {
+    let Issue { pointer, message } = issue;
+    let field = pointer.trim_start_matches('/').replace('/', ".");
+    let message = if field.is_empty() {
+        format!("The body {message}")
+    } else {
+        format!("{field} {message}")
+    };
+    (pointer, message)
 }
 
 /// A call that failed.

@@ -16,9 +16,10 @@ mod rest;
 pub use one::{Change, OneRecord};
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rollout_catalog::Cell;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use crate::database::Tx;
 use crate::dialect;
@@ -127,8 +128,8 @@ pub struct Outcome {
 pub(crate) struct Candidate {
     pub(crate) id: String,
     record: Record,
-    hash: [u8; 16],
-    original_hash: [u8; 16],
+    hash: u128,
+    original_hash: u128,
     keys: Vec<i64>,
 }
 
@@ -153,7 +154,14 @@ impl EnvStore {
     ) -> Result<Outcome> {
         let fence = Fence::check(tx, &page).await?;
         let mut outcome = Outcome::default();
-        let mut landing = Landing { tx, table, page: &page, outcome: &mut outcome };
+        let mut landing = Landing {
+            tx,
+            table,
+            page: &page,
+            credential_id: Arc::from(page.credential.id.as_str()),
+            app_key: Arc::from(page.credential.app_key.as_str()),
+            outcome: &mut outcome,
+        };
         let upstream_ids = match fence.quarantined {
             0 => Vec::new(),
             _ => candidates.iter().map(|landed| landed.record.upstream_id.clone()).collect(),
@@ -246,12 +254,10 @@ pub(crate) fn candidates(
             }
         }
         let hash = table.hash(&record.cells, &mut scratch);
-        let mut original = record.original_ids.clone();
-        original.push_str(&record.original);
         candidates.push(Candidate {
             id: ids.id(&record.upstream_id),
             hash,
-            original_hash: xxh3_128(original.as_bytes()).to_be_bytes(),
+            original_hash: xxh3_128_with_seed(record.original.as_bytes(), xxh3_64(record.original_ids.as_bytes())),
             keys,
             record,
         });
@@ -264,6 +270,8 @@ struct Landing<'l, 'p> {
     tx: &'l mut Tx,
     table: &'l EntityTable,
     page: &'l Page<'p>,
+    credential_id: Arc<str>,
+    app_key: Arc<str>,
     outcome: &'l mut Outcome,
 }
 
@@ -274,7 +282,7 @@ fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
         if rows.is_empty() {
             return None;
         }
-        let (chunk, rest) = rows.split_at(dialect::chunk(rows.len()).min(rows.len()));
+        let (chunk, rest) = rows.split_at(dialect::chunk(&dialect::ROW_CHUNKS, rows.len()).min(rows.len()));
         rows = rest;
         Some(chunk)
     })

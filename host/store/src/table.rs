@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::database::Tx;
-use crate::dialect::{self, CHUNKS};
+use crate::dialect::{self, KEY_CHUNKS, ROW_CHUNKS};
 use crate::{Result, StoreError};
 
 /// The custom fields' column, which comes last in [`Entity::columns`].
@@ -58,8 +58,12 @@ pub(crate) struct EntityTable {
     /// The table's name, quoted.
     pub(crate) sql_name: String,
     pub(crate) keys_name: String,
-    upserts: [Arc<str>; CHUNKS.len()],
-    key_inserts: [Arc<str>; CHUNKS.len()],
+    /// Parameters of the landing statement per row.
+    pub(crate) width: usize,
+    upserts: [Arc<str>; ROW_CHUNKS.len()],
+    key_inserts: [Arc<str>; KEY_CHUNKS.len()],
+    /// What is stored under a list of ids, as one JSON text.
+    pub(crate) stored: Arc<str>,
     /// Each category's records as JSON.
     records: HashMap<Vec<Category>, Arc<str>>,
     hashing: Hashing,
@@ -100,9 +104,9 @@ impl EntityTable {
     }
 
     fn new(catalog: &Catalog, entity: &Arc<Entity>, since: HashMap<String, i64>) -> Self {
-        let stored = entity.columns();
+        let columns = entity.columns();
         let names: Vec<&str> =
-            HOST_COLUMNS.into_iter().chain(stored.iter().map(|column| column.name.as_str())).collect();
+            HOST_COLUMNS.into_iter().chain(columns.iter().map(|column| column.name.as_str())).collect();
         let upsert = |rows| Arc::from(dialect::upsert(&entity.table, &names, rows));
         let keys_name = format!("host_keys_{}", entity.table);
         let key_insert = |rows| {
@@ -112,13 +116,15 @@ impl EntityTable {
         let views = catalog.entities().filter(|view| view.name == entity.name).chain([entity]);
         Self {
             keyed: keyed(entity),
+            stored: Arc::from(stored(&dialect::quote(&entity.table))),
             sql_name: dialect::quote(&entity.table),
-            upserts: CHUNKS.map(upsert),
-            key_inserts: CHUNKS.map(key_insert),
+            upserts: ROW_CHUNKS.map(upsert),
+            key_inserts: KEY_CHUNKS.map(key_insert),
             records: views
                 .map(|view| (view.categories.clone(), Arc::from(dialect::record(view, CUSTOM_FIELDS))))
                 .collect(),
-            hashing: Hashing::new(stored, &since),
+            width: names.len() + 1,
+            hashing: Hashing::new(columns, &since),
             keys_name,
             entity: Arc::clone(entity),
         }
@@ -126,12 +132,12 @@ impl EntityTable {
 
     /// The largest prepared landing statement for at most so many rows.
     pub(crate) fn upsert(&self, rows: usize) -> (usize, Arc<str>) {
-        prepared(&self.upserts, rows)
+        prepared(&ROW_CHUNKS, &self.upserts, rows)
     }
 
     /// The largest prepared statement for at most so many keys.
     pub(crate) fn key_insert(&self, keys: usize) -> (usize, Arc<str>) {
-        prepared(&self.key_inserts, keys)
+        prepared(&KEY_CHUNKS, &self.key_inserts, keys)
     }
 
     /// The expression of a category's record as JSON.
@@ -141,21 +147,36 @@ impl EntityTable {
     }
 
     /// The hash of a record's cells.
-    pub(crate) fn hash(&self, cells: &[Cell], scratch: &mut Vec<u8>) -> [u8; 16] {
+    pub(crate) fn hash(&self, cells: &[Cell], scratch: &mut Vec<u8>) -> u128 {
         self.hashing.hash(cells, i64::MAX, scratch)
     }
 
     /// The hash that the cells had under an older catalogue, which knew fewer
     /// columns. If it is the row's, then only the catalogue has changed.
-    pub(crate) fn hash_as_of(&self, catalog: i64, cells: &[Cell], scratch: &mut Vec<u8>) -> [u8; 16] {
+    pub(crate) fn hash_as_of(&self, catalog: i64, cells: &[Cell], scratch: &mut Vec<u8>) -> u128 {
         self.hashing.hash(cells, catalog, scratch)
     }
 }
 
-fn prepared(statements: &[Arc<str>; CHUNKS.len()], rows: usize) -> (usize, Arc<str>) {
-    let size = dialect::chunk(rows);
-    let statement = CHUNKS.iter().zip(statements).find(|(chunk, _)| **chunk == size);
+fn prepared(sizes: &[usize], statements: &[Arc<str>], rows: usize) -> (usize, Arc<str>) {
+    let size = dialect::chunk(sizes, rows);
+    let statement = sizes.iter().zip(statements).find(|(chunk, _)| **chunk == size);
     (size, statement.map(|(_, text)| Arc::clone(text)).unwrap_or_default())
+}
+
+/// What landing must know about the rows with the ids in `$1` and about the
+/// tombstones: `[id, stamp, seq, catalog, hash, original hash]`.
+fn stored(table: &str) -> String {
+    let from = format!(
+        "(SELECT \"id\" AS id, host_stamp AS stamp, host_seq AS seq, host_catalog AS catalog, \
+         {} AS hash, {} AS original_hash FROM {table} WHERE \"id\" {ids} \
+         UNION ALL SELECT id, stamp, NULL, NULL, NULL, NULL FROM host_tombstones WHERE id {ids}) \
+         AS stored",
+        dialect::hex("host_hash"),
+        dialect::hex("host_original_hash"),
+        ids = dialect::in_list("$1"),
+    );
+    dialect::as_one(&["id", "stamp", "seq", "catalog", "hash", "original_hash"], &from)
 }
 
 async fn execute(tx: &mut Tx, statements: Vec<String>) -> Result<()> {
@@ -245,7 +266,7 @@ impl Hashing {
         )
     }
 
-    fn hash(&self, cells: &[Cell], catalog: i64, scratch: &mut Vec<u8>) -> [u8; 16] {
+    fn hash(&self, cells: &[Cell], catalog: i64, scratch: &mut Vec<u8>) -> u128 {
         scratch.clear();
         for HashedColumn { column, name, .. } in self.0.iter().filter(|column| column.since <= catalog) {
             scratch.extend_from_slice(&name.to_le_bytes());
@@ -258,7 +279,7 @@ impl Hashing {
                 Cell::Bool(value) => push(scratch, 5, &[u8::from(*value)]),
             }
         }
-        xxh3_128(scratch).to_be_bytes()
+        xxh3_128(scratch)
     }
 }
 

@@ -251,7 +251,7 @@ impl Writer {
                     ignored
                         .into_iter()
                         .map(|name| Issue {
-                            message: format!("{app} does not have this field, and no other was sent"),
+                            message: format!("is not a field of {app}, and nothing else was sent"),
                             pointer: format!("/{name}"),
                         })
                         .collect(),

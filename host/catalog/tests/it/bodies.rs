@@ -218,7 +218,7 @@ fn references_are_found_and_translated() {
     });
     assert_eq!(
         lines(Err(issues)),
-        ["/participatingOfficeIds/1: none of the offices of this credential has this id"]
+        ["/participatingOfficeIds/1: is not the id of one of this credential's offices"]
     );
     assert_eq!(
         body,

@@ -8,9 +8,9 @@ mod sqlite;
 
 pub(crate) use record::{digits, matches, record};
 pub(crate) use sqlite::{
-    Arguments, BEGIN_WRITE, Connection, Database, Pool, Row, bind, bound_log, column_names,
-    create_entity_table, create_indexes, entity_column, fault, in_list, migration, open, unindexed,
-    upsert, values,
+    Arguments, BEGIN_WRITE, Connection, Database, Pool, Row, as_one, bind, bound_log, column_names,
+    create_entity_table, create_indexes, entity_column, fault, hex, in_list, last_seq, migration,
+    open, unindexed, upsert, values,
 };
 
 /// Why the database refused a statement.
@@ -22,13 +22,16 @@ pub(crate) enum Fault {
     Other,
 }
 
-/// Rows per statement, largest first. Statements of few fixed sizes stay
-/// prepared; 500 rows take seven of 64, three of 16 and one of 4.
-pub(crate) const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+/// Rows per statement, largest first: few fixed sizes, so that statements stay
+/// prepared. 500 rows take three of 128, three of 32, two of 8 and two of 2.
+pub(crate) const ROW_CHUNKS: [usize; 5] = [128, 32, 8, 2, 1];
 
-/// Splits `rows` into chunks of the fixed sizes.
-pub(crate) fn chunk(rows: usize) -> usize {
-    CHUNKS.into_iter().find(|size| *size <= rows).unwrap_or(1)
+/// The same for rows of two small columns.
+pub(crate) const KEY_CHUNKS: [usize; 6] = [1024, 256, 64, 16, 4, 1];
+
+/// The largest of the sizes that so many rows fill.
+pub(crate) fn chunk(sizes: &[usize], rows: usize) -> usize {
+    sizes.iter().copied().find(|size| *size <= rows).unwrap_or(1)
 }
 
 /// A name as SQL: quoted, because the API's names are in camelCase.

@@ -35,9 +35,9 @@ const READER_IDLE: Duration = Duration::from_secs(60);
 const WRITER_CACHE_KIB: u32 = 8 * 1024;
 const READER_CACHE_KIB: u32 = 2 * 1024;
 /// A table row is about 2.5 KB: three fit in this page, one in half of it.
-const PAGE_BYTES: u32 = 8 * 1024;
+const PAGE_BYTES: u32 = 4 * 1024;
 /// The log is copied into the file every 16 MiB.
-const CHECKPOINT_PAGES: u32 = 2 * 1024;
+const CHECKPOINT_PAGES: u32 = 4 * 1024;
 /// A log that readers kept from being restarted is cut off beyond 128 MiB.
 const LOG_PAGES_MAX: i64 = 16 * 1024;
 const LOG_BYTES_KEPT: u32 = 32 * 1024 * 1024;
@@ -57,7 +57,8 @@ pub(crate) async fn open(path: &Path) -> Result<(Pool, Pool)> {
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(STATEMENTS)
         .row_buffer_size(ROW_BUFFER)
-        .pragma("mmap_size", "0");
+        .pragma("mmap_size", "0")
+        .pragma("temp_store", "memory");
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(TURN_TIMEOUT)
@@ -199,10 +200,12 @@ pub(crate) fn values(columns: usize, rows: usize) -> String {
     format!("VALUES {}", vec![row; rows].join(","))
 }
 
-/// The landing statement for so many rows. `host_rev` is 1 for a new row. A row
-/// that is newer than the page, or was written under a newer catalogue, stays;
-/// a row with both hashes unchanged is not written. `rolloutUpdated` is null
-/// for a change that nobody is told of. Answers `id, host_seq` of rows written.
+/// The landing statement for so many rows: `host_seq` (null for a row that is
+/// there) and `columns`. `host_rev` is 1 for a new row. A row that is newer than
+/// the page, or was written under a newer catalogue, stays; a row with both
+/// hashes unchanged is not written. `rolloutUpdated` is null for a change that
+/// nobody is told of. `OR FAIL`, because the transaction is rolled back in any
+/// case, and undoing the statement alone would need a journal of its own.
 pub(crate) fn upsert(table: &str, columns: &[&str], rows: usize) -> String {
     let table = quote(table);
     let names: Vec<String> = columns.iter().map(|name| quote(name)).collect();
@@ -212,20 +215,36 @@ pub(crate) fn upsert(table: &str, columns: &[&str], rows: usize) -> String {
         .filter(|name| !constant.contains(name))
         .map(|name| format!("{0} = excluded.{0}", quote(name)))
         .collect();
+    let row = format!("(1,?{})", ",?".repeat(columns.len()));
     format!(
-        "INSERT INTO {table} ({names}, host_rev) SELECT *, 1 FROM ({values}) WHERE true \
+        "INSERT OR FAIL INTO {table} (host_rev, host_seq, {names}) VALUES {rows} \
          ON CONFLICT(\"id\") DO UPDATE SET {changes}, \
          \"rolloutUpdated\" = coalesce(excluded.\"rolloutUpdated\", {table}.\"rolloutUpdated\"), \
          host_rev = {table}.host_rev + 1 \
          WHERE ({table}.host_hash <> excluded.host_hash \
          OR {table}.host_original_hash <> excluded.host_original_hash) \
          AND {table}.host_stamp <= excluded.host_stamp \
-         AND {table}.host_catalog <= excluded.host_catalog \
-         RETURNING \"id\", host_seq",
+         AND {table}.host_catalog <= excluded.host_catalog",
         names = names.join(", "),
-        values = values(columns.len(), rows),
+        rows = vec![row; rows].join(","),
         changes = changes.join(", "),
     )
+}
+
+/// The largest `host_seq` that the table ever gave out.
+pub(crate) fn last_seq(table: &str) -> String {
+    format!("SELECT coalesce(MAX(seq), 0) FROM sqlite_sequence WHERE name = {}", super::literal(table))
+}
+
+/// All rows of a query as one JSON array of arrays. The driver passes every
+/// row from thread to thread; one long row is much cheaper than many short.
+pub(crate) fn as_one(columns: &[&str], from: &str) -> String {
+    format!("SELECT json_group_array(json_array({})) FROM {from}", columns.join(", "))
+}
+
+/// Bytes as text, inside of [`as_one`].
+pub(crate) fn hex(column: &str) -> String {
+    format!("hex({column})")
 }
 
 /// Adds a cell to a statement's parameters. What JSON can't express is null.

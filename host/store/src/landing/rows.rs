@@ -1,18 +1,47 @@
 //! The rows of a page: what is there already, what is written.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rollout_catalog::{Catalog, Cell};
-use sqlx::{Arguments as _, AssertSqlSafe, Row as _};
+use serde::Deserialize;
+use sqlx::error::BoxDynError;
+use sqlx::{Arguments as _, AssertSqlSafe};
 
 use super::{Candidate, Landing, json_list};
 use crate::dialect::{self, Arguments};
-use crate::{Result, api_time};
+use crate::{Result, StoreError, api_time};
 
 /// What is stored under a record's id.
+#[derive(Clone, Copy)]
 enum Stored {
-    Row { seq: i64, hash: Vec<u8>, original_hash: Vec<u8>, stamp: i64, catalog: i64 },
+    Row { seq: i64, hash: u128, original_hash: u128, stamp: i64, catalog: i64 },
     Tombstone { stamp: i64 },
+}
+
+/// The same as the database writes it.
+#[derive(Deserialize)]
+struct StoredText<'a>(
+    #[serde(borrow)] &'a str,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<&'a str>,
+    Option<&'a str>,
+);
+
+impl StoredText<'_> {
+    fn read(&self) -> Option<Stored> {
+        let StoredText(_, stamp, seq, catalog, hash, original_hash) = *self;
+        let Some(seq) = seq else { return Some(Stored::Tombstone { stamp }) };
+        Some(Stored::Row {
+            seq,
+            stamp,
+            catalog: catalog?,
+            hash: u128::from_str_radix(hash?, 16).ok()?,
+            original_hash: u128::from_str_radix(original_hash?, 16).ok()?,
+        })
+    }
 }
 
 /// What becomes of a candidate.
@@ -24,129 +53,124 @@ enum Verdict {
     UpdateSilently { seq: i64 },
 }
 
+/// A row to be written.
+struct Row {
+    candidate: Candidate,
+    /// Its place in the order of landing; none if it has one.
+    seq: Option<i64>,
+    /// Whether `rolloutUpdated` moves.
+    told: bool,
+}
+
 impl Landing<'_, '_> {
     pub(super) async fn rows(&mut self, candidates: Vec<Candidate>) -> Result<()> {
         if candidates.is_empty() {
             return Ok(());
         }
-        let stored = self.stored(&candidates).await?;
-        let mut written = Vec::with_capacity(candidates.len());
-        let mut reappeared = Vec::new();
+        let text = self.stored(&candidates).await?;
+        let stored: Vec<StoredText<'_>> = serde_json::from_str(&text)?;
+        let stored: HashMap<&str, &StoredText<'_>> = stored.iter().map(|row| (row.0, row)).collect();
+        let mut next_seq = None;
+        let mut rows = Vec::with_capacity(candidates.len());
         let mut keys = Vec::new();
+        let mut reappeared = Vec::new();
         let mut scratch = Vec::with_capacity(2048);
         for mut candidate in candidates {
-            match self.verdict(&candidate, stored.get(&candidate.id), &mut scratch) {
-                Verdict::Unchanged => self.outcome.unchanged += 1,
-                Verdict::Stale => self.outcome.stale.push(candidate.record.upstream_id),
+            let found = stored.get(candidate.id.as_str()).map(|row| {
+                row.read().ok_or_else(|| StoreError::Corrupt(format!("the row {}", row.0)))
+            });
+            let (seq, told) = match self.verdict(&candidate, found.transpose()?, &mut scratch) {
+                Verdict::Unchanged => {
+                    self.outcome.unchanged += 1;
+                    continue;
+                }
+                Verdict::Stale => {
+                    self.outcome.stale.push(candidate.record.upstream_id);
+                    continue;
+                }
                 Verdict::Create { reappears } => {
+                    let seq = match next_seq {
+                        Some(seq) => seq,
+                        None => self.last_seq().await? + 1,
+                    };
+                    next_seq = Some(seq + 1);
+                    keys.extend(candidate.keys.drain(..).map(|key| (key, seq)));
                     if reappears {
                         reappeared.push(candidate.id.clone());
                     }
                     self.outcome.created.push(candidate.id.clone());
-                    written.push((candidate, true));
+                    (Some(seq), true)
                 }
                 Verdict::Update { seq } => {
                     keys.extend(candidate.keys.drain(..).map(|key| (key, seq)));
                     self.outcome.updated.push(candidate.id.clone());
-                    written.push((candidate, true));
+                    (None, true)
                 }
                 Verdict::UpdateSilently { seq } => {
                     keys.extend(candidate.keys.drain(..).map(|key| (key, seq)));
                     self.outcome.silent += 1;
-                    written.push((candidate, false));
+                    (None, false)
                 }
-            }
+            };
+            rows.push(Row { candidate, seq, told });
         }
-        self.upsert(written, &mut keys).await?;
+        self.upsert(rows).await?;
         self.insert_keys(keys).await?;
         self.forget_tombstones(&reappeared).await
     }
 
-    /// What is stored under the candidates' ids.
-    async fn stored(&mut self, candidates: &[Candidate]) -> Result<HashMap<String, Stored>> {
+    /// What is stored under the candidates' ids, as JSON.
+    async fn stored(&mut self, candidates: &[Candidate]) -> Result<String> {
         let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.id.as_str()).collect();
-        let sql = format!(
-            "SELECT \"id\", host_stamp, host_seq, host_catalog, host_hash, host_original_hash \
-             FROM {} WHERE \"id\" {ids} \
-             UNION ALL SELECT id, stamp, NULL, NULL, NULL, NULL FROM host_tombstones WHERE id {ids}",
-            self.table.sql_name,
-            ids = dialect::in_list("$1"),
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_list(&ids));
-        let mut stored = HashMap::new();
-        for row in rows.fetch_all(&mut **self.tx).await? {
-            let stamp = row.try_get(1)?;
-            let is = match row.try_get(2)? {
-                None => Stored::Tombstone { stamp },
-                Some(seq) => Stored::Row {
-                    seq,
-                    stamp,
-                    catalog: row.try_get(3)?,
-                    hash: row.try_get(4)?,
-                    original_hash: row.try_get(5)?,
-                },
-            };
-            stored.insert(row.try_get(0)?, is);
-        }
-        Ok(stored)
+        let stored = sqlx::query_scalar(AssertSqlSafe(Arc::clone(&self.table.stored)));
+        Ok(stored.bind(json_list(&ids)).fetch_one(&mut **self.tx).await?)
     }
 
-    fn verdict(&self, candidate: &Candidate, stored: Option<&Stored>, scratch: &mut Vec<u8>) -> Verdict {
+    async fn last_seq(&mut self) -> Result<i64> {
+        let last = dialect::last_seq(&self.table.entity.table);
+        Ok(sqlx::query_scalar(AssertSqlSafe(last)).fetch_one(&mut **self.tx).await?)
+    }
+
+    fn verdict(&self, candidate: &Candidate, stored: Option<Stored>, scratch: &mut Vec<u8>) -> Verdict {
+        let current = i64::from(Catalog::VERSION);
         match stored {
             None => Verdict::Create { reappears: false },
-            Some(Stored::Tombstone { stamp }) if *stamp > self.page.stamp => Verdict::Stale,
+            Some(Stored::Tombstone { stamp }) if stamp > self.page.stamp => Verdict::Stale,
             Some(Stored::Tombstone { .. }) => Verdict::Create { reappears: true },
             Some(Stored::Row { seq, hash, original_hash, stamp, catalog }) => {
-                let same_fields = hash.as_slice() == candidate.hash;
-                if same_fields && original_hash.as_slice() == candidate.original_hash {
+                let same_fields = hash == candidate.hash;
+                if same_fields && original_hash == candidate.original_hash {
                     return Verdict::Unchanged;
                 }
-                if *stamp > self.page.stamp || *catalog > i64::from(Catalog::VERSION) {
+                if stamp > self.page.stamp || catalog > current {
                     return Verdict::Stale;
                 }
-                let mut same_under_its_catalog = || {
-                    *catalog < i64::from(Catalog::VERSION)
-                        && self.table.hash_as_of(*catalog, &candidate.record.cells, scratch)
-                            == hash.as_slice()
-                };
-                if same_fields || same_under_its_catalog() {
-                    Verdict::UpdateSilently { seq: *seq }
+                let cells = &candidate.record.cells;
+                let only_the_catalogue_changed =
+                    catalog < current && self.table.hash_as_of(catalog, cells, scratch) == hash;
+                if same_fields || only_the_catalogue_changed {
+                    Verdict::UpdateSilently { seq }
                 } else {
-                    Verdict::Update { seq: *seq }
+                    Verdict::Update { seq }
                 }
             }
         }
     }
 
-    /// Writes the rows; those that everybody is told of get a new
-    /// `rolloutUpdated`. Adds the keys of new rows.
-    async fn upsert(
-        &mut self,
-        rows: Vec<(Candidate, bool)>,
-        keys: &mut Vec<(i64, i64)>,
-    ) -> Result<()> {
-        let now = api_time(self.page.now)?;
+    async fn upsert(&mut self, rows: Vec<Row>) -> Result<()> {
+        let now: Arc<str> = Arc::from(api_time(self.page.now)?);
         let mut left = rows.len();
         let mut rows = rows.into_iter();
         while left > 0 {
             let (size, sql) = self.table.upsert(left);
             left -= size;
             let mut arguments = Arguments::default();
-            let mut new_keys = HashMap::with_capacity(size);
-            for (candidate, told) in rows.by_ref().take(size) {
-                if !candidate.keys.is_empty() {
-                    new_keys.insert(candidate.id.clone(), candidate.keys.clone());
-                }
-                let updated = told.then(|| now.clone());
-                self.bind(&mut arguments, candidate, updated).map_err(sqlx::Error::Encode)?;
+            arguments.reserve(size * self.table.width, 0);
+            for row in rows.by_ref().take(size) {
+                let updated = row.told.then(|| Arc::clone(&now));
+                self.bind(&mut arguments, row, updated).map_err(sqlx::Error::Encode)?;
             }
-            let written = sqlx::query_with(AssertSqlSafe(sql), arguments);
-            for row in written.fetch_all(&mut **self.tx).await? {
-                let seq: i64 = row.try_get(1)?;
-                if let Some(found) = new_keys.get(row.try_get::<&str, _>(0)?) {
-                    keys.extend(found.iter().map(|key| (*key, seq)));
-                }
-            }
+            sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut **self.tx).await?;
         }
         Ok(())
     }
@@ -155,24 +179,26 @@ impl Landing<'_, '_> {
     fn bind(
         &self,
         arguments: &mut Arguments,
-        candidate: Candidate,
-        updated: Option<String>,
-    ) -> Result<(), sqlx::error::BoxDynError> {
-        let Candidate { id, record, hash, original_hash, .. } = candidate;
+        row: Row,
+        updated: Option<Arc<str>>,
+    ) -> Result<(), BoxDynError> {
+        let Candidate { id, record, hash, original_hash, .. } = row.candidate;
+        arguments.add(row.seq)?;
         arguments.add(id)?;
-        arguments.add(self.page.credential.id.as_str())?;
-        arguments.add(self.page.credential.app_key.as_str())?;
+        arguments.add(Arc::clone(&self.credential_id))?;
+        arguments.add(Arc::clone(&self.app_key))?;
         arguments.add(record.upstream_id)?;
-        arguments.add(hash.as_slice())?;
-        arguments.add(original_hash.as_slice())?;
+        arguments.add(hash.to_be_bytes().to_vec())?;
+        arguments.add(original_hash.to_be_bytes().to_vec())?;
         arguments.add(self.page.stamp)?;
         arguments.add(i64::from(Catalog::VERSION))?;
         arguments.add(updated)?;
         arguments.add(record.original_ids)?;
         arguments.add(record.original)?;
-        let missing = self.table.entity.columns().len().saturating_sub(record.cells.len());
+        let stored = self.table.entity.columns().len();
+        let missing = stored.saturating_sub(record.cells.len());
         let cells = record.cells.into_iter().chain(std::iter::repeat_n(Cell::Null, missing));
-        for cell in cells.take(self.table.entity.columns().len()) {
+        for cell in cells.take(stored) {
             dialect::bind(arguments, cell)?;
         }
         Ok(())
