@@ -193,7 +193,7 @@ fn write_type(
     for Field { name, member, .. } in fields {
         writeln!(
             out,
-            "if let Some(value) = &self.{member} {{ out.plain_name(r#\"\"{name}\":\"#); value.write(out); }}"
+            "if let Some(value) = &self.{member} {{ out.plain_name(br#\"\"{name}\":\"#); value.write(out); }}"
         )?;
     }
     if custom {

@@ -13,5 +13,23 @@
     unreachable_pub
 )]
 
+mod api_connecting;
+mod api_errors;
+mod api_openapi;
+mod api_reads;
+mod api_writes;
+mod cli_commands;
+mod cli_serving;
+mod faults_kill;
 mod fixtures;
 mod fixtures_test;
+mod misbehaving_greed;
+mod misbehaving_pages;
+mod misbehaving_requests;
+mod misbehaving_stage;
+mod secrets_at_rest;
+mod secrets_guests;
+mod secrets_text;
+mod sync_first;
+mod sync_incremental;
+mod sync_oracle;

@@ -21,8 +21,10 @@
 //! Users can't be sorted by `updated`: their pass is a sweep at once, and
 //! `since` comes from its first page, which can only be too early.
 
+use std::borrow::Cow;
+
+use rollout_connector::json::{self, Malformed, Object, Reader, Write, Writer};
 use rollout_connector::{Cursor, Error, Item, Page, Request, Response, Upstream, time};
-use serde::{Deserialize, Serialize};
 
 use crate::api::{MAX_LIMIT, Resource};
 use crate::mapping;
@@ -35,49 +37,41 @@ const OVERLAP_MS: u64 = 3 * 60 * 1000;
 const BYTES: usize = 8 << 20;
 
 /// The cursor: where the next call goes on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Position {
     /// The newest `updated` known when the pass began.
-    #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     /// True when nothing can appear at or before `since` any more.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     settled: bool,
     /// The sweep under way.
-    #[serde(skip_serializing_if = "Option::is_none")]
     sweep: Option<Sweep>,
 }
 
 /// A listing by rising id.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Sweep {
     /// Only what changed after this.
-    #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
     /// The last id read.
     id: u64,
     /// Where the app's tokens count from: only ids above this are listed.
     above: u64,
     /// The app's token of the next page.
-    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
     /// How many records the sweep has in all.
-    #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
 }
 
 /// Everything there is.
 pub(crate) fn full(resource: Resource, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
-    let mut position: Position = cursor.read()?.unwrap_or_default();
+    let mut position: Position = Position::read(cursor)?;
     position.sweep.get_or_insert_default();
     go_on(resource, position, Batch::new(limit), Goal::Full)
 }
 
 /// What changed since the cursor; everything, oldest first, without one.
 pub(crate) fn incremental(resource: Resource, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
-    let mut position: Position = cursor.read()?.unwrap_or_default();
+    let mut position: Position = Position::read(cursor)?;
     let mut batch = Batch::new(limit);
     if position.sweep.is_none() {
         position = begin(resource, position, &mut batch)?;
@@ -156,15 +150,28 @@ fn go_on(
             Err(error) => return Err(error),
         }
     }
-    let page = match (goal, &position.sweep) {
-        (_, Some(_)) => Page::more(batch.items, &position)?,
-        (Goal::Incremental, None) => Page::last(batch.items, &position)?,
-        (Goal::Full, None) => Page::last(batch.items, &())?,
-    };
-    Ok(page.total(batch.total))
+    let done = position.sweep.is_none();
+    Ok(Page {
+        items: batch.items,
+        next: match (goal, done) {
+            (Goal::Full, true) => Cursor::START,
+            _ => Cursor::of_text(json::text_of(&position)),
+        },
+        done,
+        total: batch.total,
+    })
 }
 
 impl Position {
+    fn read(cursor: &Cursor) -> Result<Self, Error> {
+        match cursor.text() {
+            Some(text) => Reader::new(text).object().map_err(|malformed| {
+                Error::Internal(format!("the cursor is unreadable: {malformed}"))
+            }),
+            None => Ok(Self::default()),
+        }
+    }
+
     /// The filter of the next pass.
     fn looks_back_to(&self) -> Option<String> {
         let since = self.since.as_ref()?;
@@ -172,6 +179,74 @@ impl Position {
             Some(ms) if !self.settled => Some(time::format(ms.saturating_sub(OVERLAP_MS))),
             _ => Some(since.clone()),
         }
+    }
+}
+
+impl<'a> Object<'a> for Position {
+    fn member(&mut self, name: Cow<'a, str>, value: &mut Reader<'a>) -> Result<(), Malformed> {
+        match name.as_ref() {
+            "since" => self.since = value.scalar()?.text().map(Cow::into_owned),
+            "settled" => self.settled = value.scalar()?.flag() == Some(true),
+            "sweep" => self.sweep = Some(value.object()?),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Write for Position {
+    fn write(&self, out: &mut Writer) {
+        out.begin();
+        if let Some(since) = &self.since {
+            out.name("since");
+            out.text(since);
+        }
+        if self.settled {
+            out.name("settled");
+            out.flag(true);
+        }
+        if let Some(sweep) = &self.sweep {
+            out.name("sweep");
+            sweep.write(out);
+        }
+        out.end();
+    }
+}
+
+impl<'a> Object<'a> for Sweep {
+    fn member(&mut self, name: Cow<'a, str>, value: &mut Reader<'a>) -> Result<(), Malformed> {
+        match name.as_ref() {
+            "after" => self.after = value.scalar()?.text().map(Cow::into_owned),
+            "id" => self.id = value.scalar()?.whole().unwrap_or_default(),
+            "above" => self.above = value.scalar()?.whole().unwrap_or_default(),
+            "next" => self.next = value.scalar()?.text().map(Cow::into_owned),
+            "total" => self.total = value.scalar()?.whole(),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Write for Sweep {
+    fn write(&self, out: &mut Writer) {
+        out.begin();
+        for (name, number) in [
+            ("id", Some(self.id)),
+            ("above", Some(self.above)),
+            ("total", self.total),
+        ] {
+            if let Some(number) = number {
+                out.name(name);
+                out.whole(number);
+            }
+        }
+        for (name, text) in [("after", &self.after), ("next", &self.next)] {
+            if let Some(text) = text {
+                out.name(name);
+                out.text(text);
+            }
+        }
+        out.end();
     }
 }
 

@@ -83,10 +83,7 @@ fn list<'a, R: Record<'a>>(resource: Resource, answer: &'a str) -> Result<Answer
             .text()
             .filter(|token| !token.is_empty())
             .map(Cow::into_owned);
-        mapped.total = match total {
-            Scalar::Whole(total) => Some(total),
-            _ => None,
-        };
+        mapped.total = total.whole();
     }
     Ok(mapped)
 }

@@ -7,10 +7,11 @@
 mod fields;
 
 use rollout_connector::entities::Custom;
+use rollout_connector::json::{self, Reader};
 use rollout_connector::{
     Error, Issue, Item, Request, Response, Upstream, Write, Written, credential,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::api::{self, Resource};
 use crate::mapping;
@@ -24,7 +25,7 @@ pub(crate) fn create(resource: Resource, write: &Write) -> Result<Written, Error
             user.ok_or_else(|| Error::invalid("/assignedUserId", "a task needs an assignee"))?;
         body.insert("assignedUserId".into(), user.into());
     }
-    let request = resource.request("POST", "").json(&body);
+    let request = resource.request("POST", "").json_value(&body);
     let response = sent(resource, request, &body, fields::Verb::Create)?;
     match read(resource, &response) {
         // Matched with a record that was there before: it may hold more than was sent.
@@ -55,7 +56,7 @@ pub(crate) fn delete(resource: Resource, id: &str) -> Result<(), Error> {
 
 /// Adds tags, keeping those that are there.
 pub(crate) fn apply_tags(id: &str, write: &Write) -> Result<Written, Error> {
-    let body = Map::from_iter([("tags".to_owned(), json!(tags(write)?))]);
+    let body = Map::from_iter([("tags".to_owned(), tags(write)?.into())]);
     put(Resource::People, id, &body, true)
 }
 
@@ -66,7 +67,7 @@ pub(crate) fn delete_tags(id: &str, write: &Write) -> Result<Written, Error> {
         .into_iter()
         .find(|person| !person.deleted)
         .ok_or_else(|| Error::NotFound("there is no such person".into()))?;
-    let document: Value = serde_json::from_str(&present.body)?;
+    let document = Reader::new(&present.body).value()?;
     let before: Vec<&str> = document
         .get("tags")
         .and_then(Value::as_array)
@@ -82,7 +83,7 @@ pub(crate) fn delete_tags(id: &str, write: &Write) -> Result<Written, Error> {
     if kept.len() == before.len() {
         return Ok(Written::Item(present));
     }
-    let body = Map::from_iter([("tags".to_owned(), json!(kept))]);
+    let body = Map::from_iter([("tags".to_owned(), kept.into())]);
     put(Resource::People, id, &body, false)
 }
 
@@ -102,7 +103,12 @@ fn put(
     if merge_tags {
         request = request.query("mergeTags", true);
     }
-    let response = sent(resource, request.json(body), body, fields::Verb::Update)?;
+    let response = sent(
+        resource,
+        request.json_value(body),
+        body,
+        fields::Verb::Update,
+    )?;
     // A written person is answered without its custom fields. Passing that on
     // would erase them from the host's copy, so the person is read once more.
     let item = match resource {
@@ -128,11 +134,12 @@ fn with_custom(mut item: Item, sent: &Map<String, Value>) -> Result<Item, Error>
     if item.deleted || missing.is_empty() {
         return Ok(item);
     }
-    let mut body: Map<String, Value> = serde_json::from_str(&item.body)?;
-    for (name, value) in missing {
-        body.entry(name.clone()).or_insert_with(|| value.clone());
+    if let Value::Object(mut body) = Reader::new(&item.body).value()? {
+        for (name, value) in missing {
+            body.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        item.body = json::text_of(&body);
     }
-    item.body = serde_json::to_string(&body)?;
     Ok(item)
 }
 

@@ -8,9 +8,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::Number;
 
 use crate::http::{Failure, Response};
+use crate::json::Reader;
 use crate::time;
 
 /// How much of an unreadable answer is quoted in a message, in characters.
@@ -180,7 +181,7 @@ fn message_of(response: &Response) -> String {
         "/error",
     ];
     let text = String::from_utf8_lossy(&response.body);
-    let document: Value = serde_json::from_str(&text).unwrap_or_default();
+    let document = Reader::new(&text).value().unwrap_or_default();
     let said = PLACES
         .iter()
         .find_map(|place| document.pointer(place)?.as_str())
@@ -194,8 +195,11 @@ fn message_of(response: &Response) -> String {
 /// `Retry-After` in milliseconds: a number of seconds, or a date.
 fn retry_after_ms(response: &Response) -> Option<u64> {
     let text = response.header("retry-after")?.trim();
-    match serde_json::from_str::<f64>(text) {
-        Ok(seconds) => (seconds >= 0.0).then_some((seconds * 1000.0) as u64),
+    match text.parse::<Number>() {
+        Ok(seconds) => {
+            let seconds = seconds.as_f64().filter(|seconds| *seconds >= 0.0)?;
+            Some((seconds * 1000.0) as u64)
+        }
         Err(_) => time::parse_http_date(text).map(|at| at.saturating_sub(time::now_ms())),
     }
 }

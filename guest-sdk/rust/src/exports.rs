@@ -4,7 +4,10 @@ use crate::bindings::host::rollout::connector::types as wire;
 use crate::bindings::{auth, entities, login, manifest};
 use crate::capability::{Auth, Entities, Login, Manifest, SignIn};
 use crate::error::Error;
+use crate::json::Reader;
 use crate::records::{Cursor, Item, Page, Scope, Write, Written};
+
+use serde_json::Value;
 
 use auth::exports::rollout::connector::auth as auth_wire;
 use entities::exports::rollout::connector::entities as entities_wire;
@@ -127,14 +130,18 @@ impl<T: Entities> entities_wire::Guest for T {
     }
 }
 
-fn document<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Error> {
-    serde_json::from_str(text)
+fn document(text: &str) -> Result<Value, Error> {
+    Reader::new(text)
+        .value()
         .map_err(|error| Error::Internal(format!("the host's document is unreadable: {error}")))
 }
 
 fn read(write: entities_wire::Write) -> Result<Write, Error> {
+    let Value::Object(body) = document(&write.body)? else {
+        return Err(Error::Internal("the host's document is no object".into()));
+    };
     Ok(Write {
-        body: document(&write.body)?,
+        body,
         merge: write.merge,
         idempotency_key: write.idempotency_key,
     })

@@ -19,7 +19,7 @@ mod writer;
 pub use reader::{Malformed, Object, Reader};
 pub use records::Records;
 pub use scalar::Scalar;
-pub use writer::{Write, Writer};
+pub use writer::{Write, Writer, text_of};
 
 use reader::code_unit;
 /// The text with every escape of a lone UTF-16 surrogate (half an emoji, cut by

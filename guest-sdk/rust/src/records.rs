@@ -133,6 +133,16 @@ impl Cursor {
         Ok(Self((text != "null").then_some(text)))
     }
 
+    /// A cursor of this JSON text.
+    pub fn of_text(text: String) -> Self {
+        Self(Some(text))
+    }
+
+    /// The JSON text of the cursor; `None` when a pass begins.
+    pub fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     /// What the cursor holds; `None` when a pass begins.
     pub fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         let read = |text| {

@@ -22,7 +22,36 @@ pub fn now_ms() -> u64 {
 /// `T`, no zone (UTC is meant), or a date alone (midnight). Moments before 1970
 /// and text that is no moment are `None`.
 pub fn parse(text: &str) -> Option<u64> {
-    u64::try_from(parse_signed(text.trim())?).ok()
+    let moment = canonical(text).or_else(|| parse_signed(text.trim()))?;
+    u64::try_from(moment).ok()
+}
+
+/// Reads the very form that [`format`] writes for whole seconds, which is the
+/// usual one, without looking for anything.
+#[rustfmt::skip]
+fn canonical(text: &str) -> Option<i64> {
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'Z'] =
+        text.as_bytes()
+    else {
+        return None;
+    };
+    let mut sound = true;
+    let mut two = |tens: u8, ones: u8| {
+        sound &= tens.is_ascii_digit() & ones.is_ascii_digit();
+        i64::from(tens.wrapping_sub(b'0')) * 10 + i64::from(ones.wrapping_sub(b'0'))
+    };
+    let (year, month, day) = (two(y1, y2) * 100 + two(y3, y4), two(m1, m2), two(d1, d2));
+    let (hour, minute, second) = (two(h1, h2), two(n1, n2), two(s1, s2));
+    let valid = sound
+        && (1..=12).contains(&month)
+        && day >= 1
+        && day <= days_in(year, month)
+        && hour <= 23
+        && minute <= 59
+        && second <= 60;
+    valid.then(|| {
+        days_from_civil(year, month, day) * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000
+    })
 }
 
 fn parse_signed(text: &str) -> Option<i64> {
@@ -161,10 +190,11 @@ pub fn format(ms: u64) -> String {
 /// is the usual case, is passed through without a copy. A date alone stays a
 /// date. Text that is no moment is `None`.
 pub fn normalize(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    let canonical =
-        text.len() == 20 && text.ends_with('Z') && text.as_bytes().get(10) == Some(&b'T');
+    if canonical(&text).is_some() {
+        return Some(text);
+    }
     let moment = parse_signed(text.trim())?;
-    if canonical || text.len() == 10 {
+    if text.len() == 10 {
         return Some(text);
     }
     u64::try_from(moment).ok().map(|ms| Cow::Owned(format(ms)))

@@ -62,7 +62,11 @@ impl Connectors {
             store,
         ));
         Call {
-            caller: Caller::new(self.registry.sandbox(), &connector.component, session.clone()),
+            caller: Caller::new(
+                self.registry.sandbox(),
+                &connector.component,
+                session.clone(),
+            ),
             session,
             _turn: None,
         }

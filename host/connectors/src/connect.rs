@@ -7,7 +7,8 @@ use rollout_catalog::manifest::Plan;
 use rollout_catalog::{Catalog, Issue};
 use rollout_sandbox::{Account as Proof, CallError, Error};
 use rollout_store::{
-    Consumer, Credential, CredentialChange, CredentialStatus, StoreError, new_credential_id,
+    Consumer, Credential, CredentialChange, CredentialStatus, Schedule, StoreError, SyncStatus,
+    new_credential_id,
 };
 use rollout_vault::VaultError;
 use serde_json::{Map, Value, json};
@@ -210,8 +211,49 @@ impl Connectors {
                 store.forget_sync(&id, &entity).await?;
             }
         }
-        store.plan_sync(&id, &names, now()).await?;
+        let now = now();
+        store.plan_sync(&id, &names, now).await?;
+        // What failed under the old keys gets its chance with the new ones.
+        for row in store.sync_rows(&id).await? {
+            let status = match row.schedule.status {
+                SyncStatus::Failed | SyncStatus::Unavailable => SyncStatus::Pending,
+                status => status,
+            };
+            let schedule = Schedule {
+                status,
+                next_at: Some(now),
+                attempts: 0,
+                error: None,
+                ..row.schedule
+            };
+            store.schedule_sync(&id, &row.entity, &schedule).await?;
+        }
         Ok(environment.load(credential).await?)
+    }
+
+    /// Plans what is not planned yet: the process may have ended between storing
+    /// a credential and planning its sync, and a newer connector may offer more.
+    /// For start-up.
+    pub async fn plan_missing(&self, environment: &Environment) -> Result<(), ConnectError> {
+        for live in environment.credentials() {
+            let Some(connector) = self.registry().get(&live.credential.app_key) else {
+                continue;
+            };
+            let entities = live.entities(self.catalog(), &connector);
+            let missing: Vec<&str> = entities
+                .iter()
+                .map(|entity| entity.name.as_str())
+                .filter(|name| live.readiness(name).is_none())
+                .collect();
+            if !missing.is_empty() {
+                let store = environment.store();
+                store
+                    .plan_sync(&live.credential.id, &missing, now())
+                    .await?;
+                environment.load(live.credential.clone()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Checks the inputs and proves them with the app.
@@ -264,7 +306,10 @@ fn check_flags(catalog: &Catalog, flags: &Map<String, Value>) -> Result<(), Conn
         .iter()
         .filter_map(|(name, value)| {
             let message = if !known.contains(&name.as_str()) {
-                format!("there is no entity `{name}` to opt in to; there are: {}", known.join(", "))
+                format!(
+                    "there is no entity `{name}` to opt in to; there are: {}",
+                    known.join(", ")
+                )
             } else if !value.is_boolean() {
                 "must be true or false".to_owned()
             } else {

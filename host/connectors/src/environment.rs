@@ -106,7 +106,9 @@ pub enum EnvironmentError {
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// It is kept where this version can't.
-    #[error("environment `{0}` has a database URL; this version keeps environments in the data directory only")]
+    #[error(
+        "environment `{0}` has a database URL; this version keeps environments in the data directory only"
+    )]
     Elsewhere(String),
 }
 
@@ -121,7 +123,11 @@ pub fn client_secret_context(environment: &str) -> Context<'_> {
 }
 
 /// What an app slot is bound to when it is sealed.
-pub fn app_slot_context<'a>(environment: &'a str, connector: &'a str, slot: &'a str) -> Context<'a> {
+pub fn app_slot_context<'a>(
+    environment: &'a str,
+    connector: &'a str,
+    slot: &'a str,
+) -> Context<'a> {
     Context {
         environment,
         scope: sealed_as::APP,
@@ -335,7 +341,10 @@ impl Environment {
                 for (slot, sealed) in &live.sealed {
                     let context = self.slot_context(&live.credential.id, slot);
                     let secret = self.vault.open(&context, sealed)?;
-                    secrets.insert(slot.clone(), egress::Secret::from(secret.text()?.to_owned()));
+                    secrets.insert(
+                        slot.clone(),
+                        egress::Secret::from(secret.text()?.to_owned()),
+                    );
                 }
                 let plan = &live.credential.plan;
                 let access =
@@ -459,7 +468,11 @@ impl Live {
             .filter(|(_, offer)| offer.verbs.contains(&rollout_catalog::Verb::List))
             .filter_map(|(name, _)| catalog.by_name(name).cloned())
             .filter(|entity| {
-                entity.core || entity.flag.as_deref().is_none_or(|flag| self.opted_in(flag))
+                entity.core
+                    || entity
+                        .flag
+                        .as_deref()
+                        .is_none_or(|flag| self.opted_in(flag))
             })
             .collect();
         entities.sort_by_key(|entity| entity.order);

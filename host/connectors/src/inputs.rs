@@ -23,10 +23,7 @@ impl Inputs {
     /// Checks all inputs and reports every complaint at once, with pointers into
     /// the body (`/userInputs/apiKey`). Surrounding white space, which comes with
     /// copying and pasting, is taken off.
-    pub(crate) fn check(
-        plan: &[Input],
-        entered: &Map<String, Value>,
-    ) -> Result<Self, Vec<Issue>> {
+    pub(crate) fn check(plan: &[Input], entered: &Map<String, Value>) -> Result<Self, Vec<Issue>> {
         let mut inputs = Self::default();
         let mut issues = Vec::new();
         for input in plan {
@@ -52,7 +49,10 @@ impl Inputs {
                 let message = if names.is_empty() {
                     "this app has no inputs".to_owned()
                 } else {
-                    format!("is not an input of this app; its inputs are: {}", names.join(", "))
+                    format!(
+                        "is not an input of this app; its inputs are: {}",
+                        names.join(", ")
+                    )
                 };
                 let key = key.replace('~', "~0").replace('/', "~1");
                 issues.push(Issue {
@@ -61,7 +61,11 @@ impl Inputs {
                 });
             }
         }
-        if issues.is_empty() { Ok(inputs) } else { Err(issues) }
+        if issues.is_empty() {
+            Ok(inputs)
+        } else {
+            Err(issues)
+        }
     }
 }
 
@@ -100,7 +104,8 @@ fn value(input: &Input, entered: Option<&Value>) -> Result<Option<String>, Strin
         }
         if !input.accepts(value) {
             return Err(if input.kind == InputKind::Dropdown {
-                let options: Vec<&str> = input.options.iter().map(|choice| choice.value()).collect();
+                let options: Vec<&str> =
+                    input.options.iter().map(|choice| choice.value()).collect();
                 format!("{label} must be one of: {}", options.join(", "))
             } else {
                 format!("{label} does not have the form that the app's keys have")

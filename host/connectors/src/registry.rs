@@ -9,15 +9,12 @@ use rollout_catalog::manifest::fold_key;
 use rollout_catalog::{Catalog, Manifest, ManifestError};
 use rollout_sandbox::{Component, LoadError, Sandbox};
 
-
 /// A connector: its component and what it says of itself.
 pub struct Connector {
     /// What it says of itself, checked.
     pub manifest: Manifest,
     /// What runs.
     pub component: Component,
-
-
 }
 
 /// Why a file can't be used as a connector.
@@ -73,7 +70,6 @@ impl Connector {
         Ok(Self {
             manifest,
             component,
-
         })
     }
 

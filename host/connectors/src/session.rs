@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use rollout_egress::{self as egress, Access, CallLimits, Egress, Grant};
-use rollout_sandbox::{
-    Header, Host, LogLevel, MacAlgorithm, Scope, SlotError, http, state,
-};
+use rollout_sandbox::{Header, Host, LogLevel, MacAlgorithm, Scope, SlotError, http, state};
 use rollout_store::{EnvStore, Expected, StateValue, StoreError};
 
 use crate::policy::Fields;
@@ -79,7 +77,9 @@ impl Session {
 
     fn credential(&self) -> Result<&str, state::StateError> {
         self.account.credential.as_deref().ok_or_else(|| {
-            state::StateError::Unavailable("there is no state before the account is connected".into())
+            state::StateError::Unavailable(
+                "there is no state before the account is connected".into(),
+            )
         })
     }
 }
@@ -144,7 +144,13 @@ impl Host for Session {
     ) -> Result<bool, SlotError> {
         self.account
             .access
-            .verify_mac(slot_scope(scope), slot, mac_algorithm(algorithm), data, code)
+            .verify_mac(
+                slot_scope(scope),
+                slot,
+                mac_algorithm(algorithm),
+                data,
+                code,
+            )
             .map_err(slot_error)
     }
 
@@ -193,11 +199,17 @@ impl Host for Session {
         let connector = self.account.connector.as_str();
         let credential = self.account.credential.as_deref().unwrap_or("-");
         match level {
-            LogLevel::Trace => tracing::trace!(target: "connector", connector, credential, "{line}"),
-            LogLevel::Debug => tracing::debug!(target: "connector", connector, credential, "{line}"),
+            LogLevel::Trace => {
+                tracing::trace!(target: "connector", connector, credential, "{line}")
+            }
+            LogLevel::Debug => {
+                tracing::debug!(target: "connector", connector, credential, "{line}")
+            }
             LogLevel::Info => tracing::info!(target: "connector", connector, credential, "{line}"),
             LogLevel::Warn => tracing::warn!(target: "connector", connector, credential, "{line}"),
-            LogLevel::Error => tracing::error!(target: "connector", connector, credential, "{line}"),
+            LogLevel::Error => {
+                tracing::error!(target: "connector", connector, credential, "{line}")
+            }
         }
     }
 }

@@ -61,6 +61,18 @@ pub(crate) async fn make_environment(
             );
         }
     }
+    ensure!(
+        control.environment(name).await?.is_none(),
+        "there is an environment `{name}` already"
+    );
+    if let Some(id) = &client_id
+        && let Some(owner) = control.environment_of_client(id).await?
+    {
+        bail!(
+            "the client id `{id}` is that of the environment `{}` already",
+            owner.name
+        );
+    }
     let client_id = client_id.unwrap_or_else(|| format!("ci_{}", random(15)));
     let client_secret = client_secret.unwrap_or_else(|| random(SECRET_BYTES));
     let sealed = vault.seal(&client_secret_context(name), client_secret.as_bytes())?;
@@ -129,7 +141,10 @@ impl Opened {
         }
         let all = self.control.environments().await?;
         let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
-        bail!("there is no environment `{name}`; there are: {}", names.join(", "))
+        bail!(
+            "there is no environment `{name}`; there are: {}",
+            names.join(", ")
+        )
     }
 
     fn client_secret(&self, environment: &Environment) -> Result<String> {
@@ -170,7 +185,13 @@ pub(crate) fn env_create(
         if as_json {
             println!("{}", made.shown);
         } else {
-            let text = |key: &str| made.shown.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+            let text = |key: &str| {
+                made.shown
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .unwrap_or("")
+                    .to_owned()
+            };
             println!("client id:     {}", text("clientId"));
             println!("client secret: {}", text("clientSecret"));
             println!("database:      {}", text("databaseUrl"));
@@ -218,10 +239,19 @@ pub(crate) fn token(
         let (subject, scope) = match (subject, admin) {
             (Some(subject), false) => (Some(subject), None),
             (None, true) => (None, Some("environment")),
-            _ => bail!("say whose token it is: --sub CONSUMER, or --admin for the whole environment"),
+            _ => {
+                bail!("say whose token it is: --sub CONSUMER, or --admin for the whole environment")
+            }
         };
         let secret = opened.client_secret(&environment)?;
-        let minted = token::mint(&environment.client_id, &secret, subject, scope, unix_now(), ttl)?;
+        let minted = token::mint(
+            &environment.client_id,
+            &secret,
+            subject,
+            scope,
+            unix_now(),
+            ttl,
+        )?;
         println!("{minted}");
         Ok(())
     })
@@ -278,12 +308,19 @@ pub(crate) fn connector_inspect(config: &Config, file: &Path, as_json: bool) -> 
         let manifest = &connector.manifest;
         println!("{} ({}) {}", manifest.name, manifest.key, manifest.version);
         println!("{}", manifest.description);
-        println!("file      {size} bytes, sha256 {}", connector.component.sha256());
+        println!(
+            "file      {size} bytes, sha256 {}",
+            connector.component.sha256()
+        );
         let hosts: Vec<&str> = manifest.hosts.iter().map(|host| host.as_str()).collect();
         println!("calls     {}", hosts.join(", "));
         for binding in &manifest.bindings {
             let all_or = |list: &[String], all: &str| {
-                if list.is_empty() { all.to_owned() } else { list.join(" ") }
+                if list.is_empty() {
+                    all.to_owned()
+                } else {
+                    list.join(" ")
+                }
             };
             println!(
                 "secret    {} to {} {} as {}, {}",
@@ -300,7 +337,12 @@ pub(crate) fn connector_inspect(config: &Config, file: &Path, as_json: bool) -> 
             println!("entity    {name}: {} {operations}", verbs.join(", "));
         }
         for plan in &manifest.plans {
-            let inputs: Vec<&str> = plan.auth.inputs.iter().map(|one| one.key.as_str()).collect();
+            let inputs: Vec<&str> = plan
+                .auth
+                .inputs
+                .iter()
+                .map(|one| one.key.as_str())
+                .collect();
             println!("plan      {}: {}", plan.key, inputs.join(", "));
         }
         Ok(())
@@ -350,7 +392,11 @@ fn setting_of(
     name: &str,
     value: &str,
 ) -> Result<AppSetting> {
-    let value = if value == "-" { read_line()? } else { value.to_owned() };
+    let value = if value == "-" {
+        read_line()?
+    } else {
+        value.to_owned()
+    };
     let manifest = &connector.manifest;
     if manifest.fields.contains_key(name) {
         return Ok(AppSetting {

@@ -200,14 +200,15 @@ impl Config {
                 source = format!("{source} and {PREFIX}… variables");
             }
         }
-        let config: Self = serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
-            let key = error.path().to_string();
-            ConfigError::Key {
-                source_name: source.clone(),
-                key,
-                problem: error.inner().message().trim().replace('\n', " "),
-            }
-        })?;
+        let config: Self =
+            serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
+                let key = error.path().to_string();
+                ConfigError::Key {
+                    source_name: source.clone(),
+                    key,
+                    problem: error.inner().message().trim().replace('\n', " "),
+                }
+            })?;
         config.check(&source)?;
         Ok(config)
     }
@@ -417,9 +418,21 @@ mod tests {
                 "sync.poll_interval",
                 "poll_interval = \"60s\"",
             ),
-            ("[sync]\npage_records = 0", "sync.page_records", "page_records = 500"),
-            ("[sync]\npage_records = \"x\"", "sync.page_records", "page_records = 500"),
-            ("[server]\nlisten = \"here\"", "server.listen", "listen = \"127.0.0.1:8080\""),
+            (
+                "[sync]\npage_records = 0",
+                "sync.page_records",
+                "page_records = 500",
+            ),
+            (
+                "[sync]\npage_records = \"x\"",
+                "sync.page_records",
+                "page_records = 500",
+            ),
+            (
+                "[server]\nlisten = \"here\"",
+                "server.listen",
+                "listen = \"127.0.0.1:8080\"",
+            ),
             ("[server]\nlissten = \"x\"", "lissten", ""),
             (
                 "[dev.upstreams]\n\"https://a.example\" = \"http://127.0.0.1:1\"",

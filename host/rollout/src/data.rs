@@ -23,7 +23,9 @@ pub(crate) struct DataDir {
 }
 
 /// Held for as long as this process serves from the directory.
-pub(crate) struct ServeLock(#[expect(dead_code, reason = "the lock goes when the file is closed")] std::fs::File);
+pub(crate) struct ServeLock(
+    #[expect(dead_code, reason = "the lock goes when the file is closed")] std::fs::File,
+);
 
 impl DataDir {
     /// Opens the directory; `create` makes it if it is missing.
@@ -65,9 +67,8 @@ impl DataDir {
                 "the data directory {} is in use by another `rollout serve`",
                 self.path.display()
             ),
-            Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| {
-                format!("can't lock the data directory {}", self.path.display())
-            }),
+            Err(std::fs::TryLockError::Error(error)) => Err(error)
+                .with_context(|| format!("can't lock the data directory {}", self.path.display())),
         }
     }
 

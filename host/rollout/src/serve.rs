@@ -103,8 +103,7 @@ async fn serve(config: Config, path: &Path) -> Result<()> {
     let default_environment = &config.auth.default_environment;
     let settings = Settings {
         public_url: config.public_url(),
-        default_environment: (!default_environment.is_empty())
-            .then(|| default_environment.clone()),
+        default_environment: (!default_environment.is_empty()).then(|| default_environment.clone()),
         body_bytes: config.server.body_bytes,
     };
     let host = Host::new(connectors, environments.clone(), engine.clone(), settings);
@@ -163,7 +162,8 @@ pub(crate) async fn load_connectors(config: &Config) -> Result<Registry> {
             Ok(0) => tracing::warn!("the connectors folder {shown} has no connector"),
             Ok(_) => {}
             Err(LoadDirError::Read(error)) => {
-                return Err(error).with_context(|| format!("can't read the connectors folder {shown}"));
+                return Err(error)
+                    .with_context(|| format!("can't read the connectors folder {shown}"));
             }
             Err(LoadDirError::KeyTaken(taken)) => bail!(taken),
         }
@@ -284,6 +284,7 @@ impl Keeper {
         let path = self.data.environment(&stored.name);
         let store = EnvStore::open(&path, self.connectors.catalog()).await?;
         let environment = Environment::open(stored, store, self.vault.clone()).await?;
+        self.connectors.plan_missing(&environment).await?;
         let environment = Arc::new(environment);
         let purging = environment.clone();
         tokio::spawn(async move {

@@ -128,11 +128,14 @@ impl Sandbox {
     /// space is too small for the pool.
     pub fn new(limits: Limits) -> Result<Self, EngineError> {
         let failed = |error: wasmtime::Error| EngineError(format!("{error:#}"));
-        let (engine, pooled) = match Engine::new(&config(&limits, true)) {
+        let (engine, pooled) = match Engine::new(&engine_config(&limits, true)) {
             Ok(engine) => (engine, true),
             Err(error) => {
                 tracing::warn!(%error, "no room for a pool of instances: allocating on demand");
-                (Engine::new(&config(&limits, false)).map_err(failed)?, false)
+                (
+                    Engine::new(&engine_config(&limits, false)).map_err(failed)?,
+                    false,
+                )
             }
         };
         let mut linker = Linker::new(&engine);
@@ -170,10 +173,13 @@ impl Sandbox {
     }
 }
 
-/// Settings are measured choices: epochs cost 25-30 % on parse loops but fuel
-/// costs 40 %, and 2 MiB kept resident per slot saves the page faults that a
-/// fresh instance would pay for its heap.
-fn config(limits: &Limits, pooled: bool) -> Config {
+/// The engine's settings; public so that benchmarks compare with wasmtime under
+/// the same ones.
+///
+/// They are measured choices: epochs cost 25-30 % on parse loops but fuel costs
+/// 40 %, and 2 MiB kept resident per slot saves the page faults that a fresh
+/// instance would pay for its heap.
+pub fn engine_config(limits: &Limits, pooled: bool) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)

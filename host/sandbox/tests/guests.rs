@@ -235,17 +235,37 @@ async fn table_growth_is_limited() {
 async fn crashes_are_told_in_one_line() {
     for (name, extra, body) in [
         ("unreachable", "", "(unreachable)"),
-        ("call stack", "(func $deep (call $deep))", "(call $deep) (i32.const 1024)"),
+        (
+            "call stack",
+            "(func $deep (call $deep))",
+            "(call $deep) (i32.const 1024)",
+        ),
         ("pointer", "", "(i32.const 0x7ffffff0)"),
         ("aligned", "", "(i32.const 1025)"),
         // A label of 4 GiB.
-        ("", "", "(i32.store (i32.const 1036) (i32.const -1)) (i32.const 1024)"),
+        (
+            "",
+            "",
+            "(i32.store (i32.const 1036) (i32.const -1)) (i32.const 1024)",
+        ),
         // A label that is no UTF-8.
-        ("utf-8", "", "(i32.store (i32.const 1032) (i32.const 516)) (i32.const 1024)"),
+        (
+            "utf-8",
+            "",
+            "(i32.store (i32.const 1032) (i32.const 516)) (i32.const 1024)",
+        ),
         // Neither ok nor error.
-        ("", "", "(i32.store8 (i32.const 1024) (i32.const 7)) (i32.const 1024)"),
+        (
+            "",
+            "",
+            "(i32.store8 (i32.const 1024) (i32.const 7)) (i32.const 1024)",
+        ),
         // Ten million fields.
-        ("", "", "(i32.store (i32.const 1064) (i32.const 10000000)) (i32.const 1024)"),
+        (
+            "",
+            "",
+            "(i32.store (i32.const 1064) (i32.const 10000000)) (i32.const 1024)",
+        ),
     ] {
         match probe(guest(extra, body)).await {
             Err(CallError::Trap(reason)) => {
@@ -284,7 +304,10 @@ async fn nothing_survives_from_one_call_to_the_next() {
     let component = Component::load(&sandbox, probing(body)).await.unwrap();
     for _ in 0..50 {
         let host = Arc::new(Outside::default());
-        Caller::new(&sandbox, &component, host).probe().await.unwrap();
+        Caller::new(&sandbox, &component, host)
+            .probe()
+            .await
+            .unwrap();
     }
 }
 
@@ -305,7 +328,10 @@ async fn calls_queue_for_slots_and_a_bad_neighbour_does_not_starve_a_good_one() 
         let (sandbox, component) = (sandbox.clone(), component.clone());
         tokio::spawn(async move {
             let host = Arc::new(Outside::default());
-            Caller::new(&sandbox, &component, host).probe().await.map(drop)
+            Caller::new(&sandbox, &component, host)
+                .probe()
+                .await
+                .map(drop)
         })
     };
     let loops: Vec<_> = (0..6).map(|_| call(&bad)).collect();

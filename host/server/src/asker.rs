@@ -48,7 +48,9 @@ impl Host {
             Scope::Consumer(key) => Reach::Consumer(key),
             Scope::Environment => Reach::Environment,
             // The raw proxy is all that such a token is for.
-            Scope::Proxy { .. } => return Err(ApiError::forbidden("This token is for the proxy only.")),
+            Scope::Proxy { .. } => {
+                return Err(ApiError::forbidden("This token is for the proxy only."));
+            }
         };
         Ok(Asker { environment, reach })
     }
@@ -73,7 +75,11 @@ impl Asker {
     pub(crate) async fn credentials(&self) -> Result<Vec<Arc<Live>>, ApiError> {
         let mut all = self.environment.credentials();
         if let Some(consumer) = self.known_consumer().await? {
-            all.retain(|live| consumer.as_ref().is_some_and(|one| live.belongs_to(&one.id)));
+            all.retain(|live| {
+                consumer
+                    .as_ref()
+                    .is_some_and(|one| live.belongs_to(&one.id))
+            });
         }
         Ok(all)
     }
@@ -93,7 +99,9 @@ impl Asker {
     /// The account that a category's request is about.
     pub(crate) async fn account(&self, headers: &HeaderMap) -> Result<Arc<Live>, ApiError> {
         let mut values = headers.get_all(CREDENTIAL).iter();
-        let id = values.next().ok_or_else(ApiError::credential_header_missing)?;
+        let id = values
+            .next()
+            .ok_or_else(ApiError::credential_header_missing)?;
         if values.next().is_some() {
             return Err(ApiError::invalid_credential("two credential headers"));
         }

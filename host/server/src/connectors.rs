@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use rollout_catalog::Verb;
 use rollout_catalog::manifest::{Input, InputKind, Plan};
 use rollout_connectors::Connector;
@@ -45,7 +45,10 @@ pub(crate) async fn icon(
             CONTENT_SECURITY_POLICY,
             HeaderValue::from_static("default-src 'none'; sandbox"),
         ),
-        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
+        (
+            CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=3600"),
+        ),
     ];
     Ok((headers, icon).into_response())
 }

@@ -27,7 +27,9 @@ pub(crate) async fn list(
     let asker = host.asker(request.headers())?;
     let query = Query::of(request.uri())?;
     let profile = query.flag("includeProfile")?.unwrap_or(false);
-    let app = query.text("appKey").map(rollout_catalog::manifest::fold_key);
+    let app = query
+        .text("appKey")
+        .map(rollout_catalog::manifest::fold_key);
     let mut credentials = Vec::new();
     for live in asker.credentials().await? {
         let key = rollout_catalog::manifest::fold_key(&live.credential.app_key);
@@ -45,7 +47,10 @@ pub(crate) async fn read(
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let asker = host.asker(&headers)?;
-    let live = asker.credential(&id).await?.ok_or_else(ApiError::not_found)?;
+    let live = asker
+        .credential(&id)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     shown(&asker.environment, &live, true).await.map(Json)
 }
 
@@ -78,7 +83,10 @@ pub(crate) async fn change(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let asker = host.asker(request.headers())?;
-    let live = asker.credential(&id).await?.ok_or_else(ApiError::not_found)?;
+    let live = asker
+        .credential(&id)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     let mut body = object(request, host.settings.body_bytes).await?;
     known(&body, &["userInputs", "entitiesToSync", "label"])?;
     let change = Change {
@@ -86,7 +94,10 @@ pub(crate) async fn change(
         entities_to_sync: map(&mut body, "entitiesToSync")?,
         label: text(&mut body, "label")?,
     };
-    let changed = host.connectors.change(&asker.environment, &live, change).await;
+    let changed = host
+        .connectors
+        .change(&asker.environment, &live, change)
+        .await;
     answer(&host, &asker, changed).await
 }
 
@@ -100,7 +111,10 @@ pub(crate) async fn delete(
     let id = query
         .text("credentialId")
         .ok_or_else(|| ApiError::invalid_query("credentialId", "is required"))?;
-    let live = asker.credential(id).await?.ok_or_else(ApiError::not_found)?;
+    let live = asker
+        .credential(id)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     match asker.environment.forget(&live.credential.id).await {
         // Somebody else was faster: it is gone either way.
         Ok(()) | Err(StoreError::NotFound(_)) => Ok(StatusCode::NO_CONTENT),
@@ -144,11 +158,7 @@ fn refused(error: ConnectError) -> ApiError {
     }
 }
 
-async fn shown(
-    environment: &Environment,
-    live: &Live,
-    profile: bool,
-) -> Result<Value, ApiError> {
+async fn shown(environment: &Environment, live: &Live, profile: bool) -> Result<Value, ApiError> {
     let credential = &live.credential;
     let rows = environment
         .store()
@@ -265,10 +275,7 @@ fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Api
     }
 }
 
-fn map(
-    body: &mut Map<String, Value>,
-    name: &str,
-) -> Result<Option<Map<String, Value>>, ApiError> {
+fn map(body: &mut Map<String, Value>, name: &str) -> Result<Option<Map<String, Value>>, ApiError> {
     match body.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(object)) => Ok(Some(object)),

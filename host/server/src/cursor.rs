@@ -50,7 +50,9 @@ impl Binding<'_> {
         let bytes = URL_SAFE_NO_PAD
             .decode(cursor)
             .map_err(|_| BadCursor::Malformed)?;
-        let (payload, code) = bytes.split_at_checked(PAYLOAD).ok_or(BadCursor::Malformed)?;
+        let (payload, code) = bytes
+            .split_at_checked(PAYLOAD)
+            .ok_or(BadCursor::Malformed)?;
         if code.len() != CODE {
             return Err(BadCursor::Malformed);
         }
@@ -88,7 +90,7 @@ impl Binding<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
     const NOW: u64 = 1_800_000_000;
@@ -107,8 +109,15 @@ mod tests {
         let ours = binding("c1", "tags=a");
         let cursor = ours.cursor(42, NOW);
         assert_eq!(ours.place(&cursor, NOW + LIFETIME), Ok(42));
-        assert_eq!(ours.place(&cursor, NOW + LIFETIME + 1), Err(BadCursor::Expired));
-        for other in [binding("c2", "tags=a"), binding("c1", "tags=b"), binding("c1t", "ags=a")] {
+        assert_eq!(
+            ours.place(&cursor, NOW + LIFETIME + 1),
+            Err(BadCursor::Expired)
+        );
+        for other in [
+            binding("c2", "tags=a"),
+            binding("c1", "tags=b"),
+            binding("c1t", "ags=a"),
+        ] {
             assert_eq!(other.place(&cursor, NOW), Err(BadCursor::Foreign));
         }
     }

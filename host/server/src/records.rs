@@ -221,7 +221,10 @@ pub(crate) async fn list(
         .map_err(ApiError::store_unavailable)?;
     let next = list.next.map(|seq| binding.cursor(seq, unix_now()));
     let next_link = next.as_ref().map(|next| {
-        let base = format!("{}/{category}/api/{}", host.settings.public_url, entity.path);
+        let base = format!(
+            "{}/{category}/api/{}",
+            host.settings.public_url, entity.path
+        );
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in query.pairs() {
             if !matches!(name, "next" | "offset" | "limit") {
@@ -291,11 +294,7 @@ fn envelope(page: &Envelope<'_>) -> Vec<u8> {
 
 /// Reads the entity's filters into the query, and gives them as one canonical
 /// text, which a cursor is bound to.
-fn filters(
-    query: &Query,
-    entity: &Entity,
-    wanted: &mut ListQuery<'_>,
-) -> Result<String, ApiError> {
+fn filters(query: &Query, entity: &Entity, wanted: &mut ListQuery<'_>) -> Result<String, ApiError> {
     let mut canonical = String::new();
     let mut note = |name: &str, value: &str| {
         let _ = write!(canonical, "{name}={}:{value};", value.len());

@@ -44,13 +44,24 @@ async fn main() -> Outcome<()> {
         created_at,
         updated_at: created_at,
     };
-    store.insert_credential(&credential, &consumer.id, &Default::default()).await?;
-    store.plan_sync(&credential.id, &["people"], created_at).await?;
-    let entity = catalog.by_name("people").ok_or("the catalogue has people")?;
-    println!("{people} people, {} columns, pages of {per_page}", entity.columns().len() + 11);
+    store
+        .insert_credential(&credential, &consumer.id, &Default::default())
+        .await?;
+    store
+        .plan_sync(&credential.id, &["people"], created_at)
+        .await?;
+    let entity = catalog
+        .by_name("people")
+        .ok_or("the catalogue has people")?;
+    println!(
+        "{people} people, {} columns, pages of {per_page}",
+        entity.columns().len() + 11
+    );
 
     for (name, round) in [("new", 0), ("unchanged", 0), ("every tenth changed", 1)] {
-        if name != "new" && std::env::var("NEWONLY").is_ok() { continue; }
+        if name != "new" && std::env::var("NEWONLY").is_ok() {
+            continue;
+        }
         let mut stopwatch = Stopwatch::default();
         let mut peak_log = 0;
         let tenth = people.div_ceil(10).max(1);
@@ -62,7 +73,10 @@ async fn main() -> Outcome<()> {
             stopwatch.stop();
             peak_log = peak_log.max(fs::metadata(path.with_extension("sqlite-wal"))?.len());
             if end / tenth != start / tenth && people >= 500_000 {
-                println!("  {end}: {:.0} records/s so far", end as f64 / stopwatch.wall.as_secs_f64());
+                println!(
+                    "  {end}: {:.0} records/s so far",
+                    end as f64 / stopwatch.wall.as_secs_f64()
+                );
             }
         }
         let (wall, cpu) = (stopwatch.wall.as_secs_f64(), stopwatch.cpu.as_secs_f64());
@@ -75,21 +89,46 @@ async fn main() -> Outcome<()> {
         );
     }
     println!("file: {} MB", fs::metadata(&path)?.len() >> 20);
-    if std::env::var("LANDONLY").is_ok() { return Ok(()); }
+    if std::env::var("LANDONLY").is_ok() {
+        return Ok(());
+    }
 
-    let view = catalog.entity(Category::Crm, "people").ok_or("the catalogue has people")?;
-    let narrow = |field: &str, value: String| Narrow { field: field.into(), values: vec![value] };
+    let view = catalog
+        .entity(Category::Crm, "people")
+        .ok_or("the catalogue has people")?;
+    let narrow = |field: &str, value: String| Narrow {
+        field: field.into(),
+        values: vec![value],
+    };
     let middle = people / 2;
     let plain = ListQuery::new(&credential.id, view, 100);
-    let after = ListQuery { after: Some(i64::try_from(middle)?), ..plain.clone() };
-    let email = ListQuery { filters: vec![narrow("emails", format!("person{middle}@example.com"))], ..plain.clone() };
-    let phone = ListQuery { filters: vec![narrow("phones", format!("1555{middle:07}"))], ..plain.clone() };
-    let tag = ListQuery { filters: vec![narrow("tags", "Buyer".into())], ..plain.clone() };
-    let tags = ListQuery {
-        filters: vec![Narrow { field: "tags".into(), values: vec!["Group 3".into(), "Group 4".into()] }],
+    let after = ListQuery {
+        after: Some(i64::try_from(middle)?),
         ..plain.clone()
     };
-    let offset = ListQuery { offset: 10_000, ..plain.clone() };
+    let email = ListQuery {
+        filters: vec![narrow("emails", format!("person{middle}@example.com"))],
+        ..plain.clone()
+    };
+    let phone = ListQuery {
+        filters: vec![narrow("phones", format!("1555{middle:07}"))],
+        ..plain.clone()
+    };
+    let tag = ListQuery {
+        filters: vec![narrow("tags", "Buyer".into())],
+        ..plain.clone()
+    };
+    let tags = ListQuery {
+        filters: vec![Narrow {
+            field: "tags".into(),
+            values: vec!["Group 3".into(), "Group 4".into()],
+        }],
+        ..plain.clone()
+    };
+    let offset = ListQuery {
+        offset: 10_000,
+        ..plain.clone()
+    };
     for (name, query, rounds) in [
         ("100 people, first page", &plain, 500),
         ("100 people, from the middle", &after, 500),
@@ -119,7 +158,11 @@ async fn main() -> Outcome<()> {
     let mut stopwatch = Stopwatch::default();
     stopwatch.start();
     store.delete_credential(&credential.id).await?;
-    println!("deleting the credential: {:.1} s, peak RSS {} MB", stopwatch.stop().as_secs_f64(), peak_rss()? >> 10);
+    println!(
+        "deleting the credential: {:.1} s, peak RSS {} MB",
+        stopwatch.stop().as_secs_f64(),
+        peak_rss()? >> 10
+    );
     store.close().await;
     Ok(())
 }
@@ -131,15 +174,26 @@ async fn page<'a>(
     people: std::ops::Range<usize>,
     round: usize,
 ) -> Outcome<Page<'a>> {
-    let mut page = Page::new(credential, "people", store.next_stamp().await?, 1_751_469_561_000);
+    let mut page = Page::new(
+        credential,
+        "people",
+        store.next_stamp().await?,
+        1_751_469_561_000,
+    );
     let mut references = ReferenceIds::new(credential);
     for n in people.clone() {
-        let landed = entity.land(&person(n, if n % 10 == 0 { round } else { 0 }), &mut references)?;
+        let landed = entity.land(
+            &person(n, if n % 10 == 0 { round } else { 0 }),
+            &mut references,
+        )?;
         page.records.push(Record {
             upstream_id: n.to_string(),
             cells: landed.cells,
             original_ids: format!(r#"{{"people":{n}}}"#),
-            original: format!(r#"{{"people":{{"id":{n},"background":"{}"}}}}"#, "As the app has it. ".repeat(64)),
+            original: format!(
+                r#"{{"people":{{"id":{n},"background":"{}"}}}}"#,
+                "As the app has it. ".repeat(64)
+            ),
         });
     }
     page.references = references.into_references();
@@ -192,7 +246,10 @@ impl Stopwatch {
 
 /// User and system time of all threads, from the scheduler's nanosecond counts.
 fn cpu_time() -> Duration {
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let threads = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
     let nanos = threads.filter_map(|thread| {
         let counts = fs::read_to_string(thread.path().join("schedstat")).ok()?;
         counts.split(' ').next()?.parse::<u64>().ok()
@@ -203,6 +260,9 @@ fn cpu_time() -> Duration {
 /// The most memory the process had at a time, in KiB.
 fn peak_rss() -> Outcome<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("VmHWM is there")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .ok_or("VmHWM is there")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

@@ -134,19 +134,32 @@ impl Control {
     /// All environments, oldest first.
     pub async fn environments(&self) -> Result<Vec<Environment>> {
         let rows = sqlx::query("SELECT * FROM host_environments ORDER BY created_at, name");
-        rows.fetch_all(self.db.readers()).await?.iter().map(Environment::read).collect()
+        rows.fetch_all(self.db.readers())
+            .await?
+            .iter()
+            .map(Environment::read)
+            .collect()
     }
 
     /// The environment of this name.
     pub async fn environment(&self, name: &str) -> Result<Option<Environment>> {
         let row = sqlx::query("SELECT * FROM host_environments WHERE name = $1").bind(name);
-        row.fetch_optional(self.db.readers()).await?.as_ref().map(Environment::read).transpose()
+        row.fetch_optional(self.db.readers())
+            .await?
+            .as_ref()
+            .map(Environment::read)
+            .transpose()
     }
 
     /// The environment whose tokens have this issuer.
     pub async fn environment_of_client(&self, client_id: &str) -> Result<Option<Environment>> {
-        let row = sqlx::query("SELECT * FROM host_environments WHERE client_id = $1").bind(client_id);
-        row.fetch_optional(self.db.readers()).await?.as_ref().map(Environment::read).transpose()
+        let row =
+            sqlx::query("SELECT * FROM host_environments WHERE client_id = $1").bind(client_id);
+        row.fetch_optional(self.db.readers())
+            .await?
+            .as_ref()
+            .map(Environment::read)
+            .transpose()
     }
 
     /// Enters an environment; [`StoreError::Conflict`] if its name or client id
@@ -175,7 +188,9 @@ impl Control {
         .execute(&mut *tx)
         .await
         .map_err(|error| match error.into() {
-            StoreError::Conflict(_) => StoreError::Conflict("an environment with this name or client id"),
+            StoreError::Conflict(_) => {
+                StoreError::Conflict("an environment with this name or client id")
+            }
             other => other,
         })?;
         self.db.commit(tx).await?;
@@ -183,7 +198,11 @@ impl Control {
     }
 
     /// A connector's settings in an environment, by name.
-    pub async fn app_settings(&self, environment: &str, connector: &str) -> Result<Vec<AppSetting>> {
+    pub async fn app_settings(
+        &self,
+        environment: &str,
+        connector: &str,
+    ) -> Result<Vec<AppSetting>> {
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT name, kind, value FROM host_app_settings \
              WHERE environment = $1 AND connector = $2 ORDER BY name",
@@ -194,7 +213,11 @@ impl Control {
         .await?;
         let setting = |(name, kind, value): (String, String, String)| AppSetting {
             name,
-            kind: if kind == "field" { SettingKind::Field } else { SettingKind::Slot },
+            kind: if kind == "field" {
+                SettingKind::Field
+            } else {
+                SettingKind::Slot
+            },
             value,
         };
         Ok(rows.into_iter().map(setting).collect())

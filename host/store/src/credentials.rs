@@ -76,7 +76,8 @@ impl Credential {
             entities_to_sync: serde_json::from_str(row.try_get("entities_to_sync")?)?,
             status: match row.try_get("status")? {
                 "broken" => CredentialStatus::Broken(
-                    row.try_get::<Option<String>, _>("status_reason")?.unwrap_or_default(),
+                    row.try_get::<Option<String>, _>("status_reason")?
+                        .unwrap_or_default(),
                 ),
                 _ => CredentialStatus::Ok,
             },
@@ -122,14 +123,20 @@ impl EnvStore {
         .fetch_one(&mut *tx)
         .await?;
         self.db.commit(tx).await?;
-        Ok(Consumer { id, key: key.to_owned() })
+        Ok(Consumer {
+            id,
+            key: key.to_owned(),
+        })
     }
 
     /// The consumer of this key, if there is one.
     pub async fn find_consumer(&self, key: &str) -> Result<Option<Consumer>> {
         let id = sqlx::query_scalar("SELECT id FROM host_consumers WHERE key = $1").bind(key);
         let id = id.fetch_optional(self.db.readers()).await?;
-        Ok(id.map(|id| Consumer { id, key: key.to_owned() }))
+        Ok(id.map(|id| Consumer {
+            id,
+            key: key.to_owned(),
+        }))
     }
 
     /// Stores a credential with its sealed secrets (slot to sealed value) for a
@@ -142,7 +149,13 @@ impl EnvStore {
         secrets: &BTreeMap<String, String>,
     ) -> Result<()> {
         let mut tx = self.db.write().await?;
-        let taken = find(&mut tx, consumer_id, &credential.app_key, &credential.external_id).await?;
+        let taken = find(
+            &mut tx,
+            consumer_id,
+            &credential.app_key,
+            &credential.external_id,
+        )
+        .await?;
         if taken.is_some() {
             return Err(StoreError::Conflict("a credential for this account"));
         }
@@ -177,7 +190,11 @@ impl EnvStore {
         id: &str,
         change: &CredentialChange,
     ) -> Result<Credential> {
-        let (status, reason) = change.status.as_ref().map(CredentialStatus::columns).unzip();
+        let (status, reason) = change
+            .status
+            .as_ref()
+            .map(CredentialStatus::columns)
+            .unzip();
         let mut tx = self.db.write().await?;
         let row = sqlx::query(
             "UPDATE host_credentials SET plan = coalesce($2, plan), label = coalesce($3, label), \
@@ -212,7 +229,11 @@ impl EnvStore {
     /// The credential of this id.
     pub async fn credential(&self, id: &str) -> Result<Option<Credential>> {
         let row = sqlx::query("SELECT * FROM host_credentials WHERE id = $1").bind(id);
-        row.fetch_optional(self.db.readers()).await?.as_ref().map(Credential::read).transpose()
+        row.fetch_optional(self.db.readers())
+            .await?
+            .as_ref()
+            .map(Credential::read)
+            .transpose()
     }
 
     /// The credential of this id, if the consumer has it.
@@ -222,7 +243,11 @@ impl EnvStore {
              JOIN host_credential_consumers s ON s.credential_id = c.id \
              WHERE s.consumer_id = $1 AND c.id = $2",
         );
-        let row = row.bind(consumer_id).bind(id).fetch_optional(self.db.readers()).await?;
+        let row = row
+            .bind(consumer_id)
+            .bind(id)
+            .fetch_optional(self.db.readers())
+            .await?;
         row.as_ref().map(Credential::read).transpose()
     }
 
@@ -238,14 +263,22 @@ impl EnvStore {
              WHERE s.consumer_id = $1 AND c.app_key = coalesce($2, c.app_key) \
              ORDER BY c.created_at, c.id",
         );
-        let rows = rows.bind(consumer_id).bind(app_key).fetch_all(self.db.readers()).await?;
+        let rows = rows
+            .bind(consumer_id)
+            .bind(app_key)
+            .fetch_all(self.db.readers())
+            .await?;
         rows.iter().map(Credential::read).collect()
     }
 
     /// Every credential of the environment, oldest first.
     pub async fn all_credentials(&self) -> Result<Vec<Credential>> {
         let rows = sqlx::query("SELECT * FROM host_credentials ORDER BY created_at, id");
-        rows.fetch_all(self.db.readers()).await?.iter().map(Credential::read).collect()
+        rows.fetch_all(self.db.readers())
+            .await?
+            .iter()
+            .map(Credential::read)
+            .collect()
     }
 
     /// The consumer's credential for this account of this app.
@@ -269,7 +302,10 @@ impl EnvStore {
         .bind(credential_id)
         .fetch_all(self.db.readers())
         .await?;
-        Ok(rows.into_iter().map(|(id, key)| Consumer { id, key }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(id, key)| Consumer { id, key })
+            .collect())
     }
 
     /// Gives a credential to one more consumer.
@@ -313,7 +349,11 @@ async fn find(
          WHERE s.consumer_id = $1 AND c.app_key = $2 AND c.external_id = $3",
     );
     let row = row.bind(consumer_id).bind(app_key).bind(external_id);
-    row.fetch_optional(connection).await?.as_ref().map(Credential::read).transpose()
+    row.fetch_optional(connection)
+        .await?
+        .as_ref()
+        .map(Credential::read)
+        .transpose()
 }
 
 async fn add_consumer(tx: &mut Tx, credential_id: &str, consumer_id: &str) -> Result<()> {
@@ -321,7 +361,11 @@ async fn add_consumer(tx: &mut Tx, credential_id: &str, consumer_id: &str) -> Re
         "INSERT INTO host_credential_consumers (credential_id, consumer_id) VALUES ($1, $2) \
          ON CONFLICT DO NOTHING",
     );
-    let added = added.bind(credential_id).bind(consumer_id).execute(&mut **tx).await;
+    let added = added
+        .bind(credential_id)
+        .bind(consumer_id)
+        .execute(&mut **tx)
+        .await;
     added.map_err(|error| missing(error, "credential or consumer"))?;
     Ok(())
 }

@@ -27,7 +27,11 @@ pub(crate) struct Db {
 impl Db {
     pub(crate) async fn open(path: &Path) -> Result<Self> {
         let (writer, readers) = dialect::open(path).await?;
-        Ok(Self { writer, readers, commits: AtomicU32::new(0) })
+        Ok(Self {
+            writer,
+            readers,
+            commits: AtomicU32::new(0),
+        })
     }
 
     /// Begins a writing transaction; waits for the one before it.

@@ -8,6 +8,7 @@ use rollout_catalog::Catalog;
 use tokio::sync::Mutex;
 
 use crate::database::Db;
+use crate::landing::Backlogs;
 use crate::table::EntityTable;
 use crate::{Result, StoreError, migrations};
 
@@ -21,6 +22,7 @@ pub struct EnvStore {
     pub(crate) db: Db,
     tables: HashMap<String, Arc<EntityTable>>,
     stamps: Mutex<Stamps>,
+    pub(crate) backlogs: Mutex<Backlogs>,
 }
 
 /// Numbers taken and not handed out yet.
@@ -43,7 +45,12 @@ impl EnvStore {
             tables.insert(entity.name.clone(), Arc::new(table));
         }
         db.commit(tx).await?;
-        Ok(Self { db, tables, stamps: Mutex::default() })
+        Ok(Self {
+            db,
+            tables,
+            stamps: Mutex::default(),
+            backlogs: Mutex::default(),
+        })
     }
 
     /// Whether the database answers.
@@ -70,14 +77,19 @@ impl EnvStore {
             .fetch_one(&mut *tx)
             .await?;
             self.db.commit(tx).await?;
-            *stamps = Stamps { next: end - STAMP_BLOCK, end };
+            *stamps = Stamps {
+                next: end - STAMP_BLOCK,
+                end,
+            };
         }
         stamps.next += 1;
         Ok(stamps.next)
     }
 
     pub(crate) fn table(&self, entity: &str) -> Result<&Arc<EntityTable>> {
-        self.tables.get(entity).ok_or_else(|| StoreError::Unknown(format!("entity {entity}")))
+        self.tables
+            .get(entity)
+            .ok_or_else(|| StoreError::Unknown(format!("entity {entity}")))
     }
 
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<EntityTable>> {

@@ -24,8 +24,13 @@ pub(crate) fn new_consumer_id() -> String {
 /// since 1970. Secrets are sealed for an id, so it is made before the row.
 pub fn new_credential_id() -> (String, i64) {
     let id = Uuid::now_v7();
-    let (seconds, nanos) = id.get_timestamp().as_ref().map_or((0, 0), Timestamp::to_unix);
-    let millis = seconds.saturating_mul(1000).saturating_add(u64::from(nanos / 1_000_000));
+    let (seconds, nanos) = id
+        .get_timestamp()
+        .as_ref()
+        .map_or((0, 0), Timestamp::to_unix);
+    let millis = seconds
+        .saturating_mul(1000)
+        .saturating_add(u64::from(nanos / 1_000_000));
     (id.to_string(), i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
@@ -39,8 +44,14 @@ pub struct RecordIds {
 impl RecordIds {
     /// `created_at` is the credential's time of creation in milliseconds.
     pub fn new(credential_id: &str, created_at: i64, entity: &str) -> Self {
-        let hash = Sha256::new().chain_update(credential_id).chain_update(entity).chain_update([0]);
-        Self { millis: u64::try_from(created_at).unwrap_or_default(), hash }
+        let hash = Sha256::new()
+            .chain_update(credential_id)
+            .chain_update(entity)
+            .chain_update([0]);
+        Self {
+            millis: u64::try_from(created_at).unwrap_or_default(),
+            hash,
+        }
     }
 
     /// The id of the record that the app calls `upstream_id`.
@@ -89,7 +100,10 @@ pub struct ReferenceIds<'a> {
 impl<'a> ReferenceIds<'a> {
     /// For the records of one credential.
     pub fn new(credential: &'a Credential) -> Self {
-        Self { credential, seen: HashMap::new() }
+        Self {
+            credential,
+            seen: HashMap::new(),
+        }
     }
 
     /// What was seen, for [`crate::Page::references`].
@@ -131,7 +145,11 @@ mod tests {
 
     #[test]
     fn a_record_id_is_a_uuid_of_time_and_hash() {
-        let ids = RecordIds::new("0197c8f1-0000-7000-8000-000000000001", 0x0197_c8f1_2345, "people");
+        let ids = RecordIds::new(
+            "0197c8f1-0000-7000-8000-000000000001",
+            0x0197_c8f1_2345,
+            "people",
+        );
         let id = ids.id("42");
         assert_eq!(id, ids.id("42"));
         assert_ne!(id, ids.id("43"));
@@ -163,6 +181,10 @@ mod tests {
     fn a_consumer_id_is_a_lower_case_ulid() {
         let id = new_consumer_id();
         assert_eq!(id.len(), 31);
-        assert!(id.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_'));
+        assert!(
+            id.chars().all(|letter| letter.is_ascii_lowercase()
+                || letter.is_ascii_digit()
+                || letter == '_')
+        );
     }
 }

@@ -25,7 +25,9 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(credential_id: &str) -> Self {
-        Self { prefix: (xxh3_64(credential_id.as_bytes()) >> 40) << VALUE_BITS }
+        Self {
+            prefix: (xxh3_64(credential_id.as_bytes()) >> 40) << VALUE_BITS,
+        }
     }
 
     /// The key of a value as a filter names it (for digits: of the digits).
@@ -37,7 +39,10 @@ impl Keys {
     /// The smallest and the largest key of the credential.
     pub(crate) fn range(self) -> (i64, i64) {
         let last = (1 << VALUE_BITS) - 1;
-        (self.prefix.cast_signed(), (self.prefix | last).cast_signed())
+        (
+            self.prefix.cast_signed(),
+            (self.prefix | last).cast_signed(),
+        )
     }
 
     /// Adds the keys of a record's cell.
@@ -84,7 +89,11 @@ struct Entry<'a> {
 /// A list with null in it falls back to reading the items one by one.
 fn items<'a, T: Deserialize<'a>>(list: &'a str) -> Vec<T> {
     serde_json::from_str(list).unwrap_or_else(|_| {
-        let items: Vec<&serde_json::value::RawValue> = serde_json::from_str(list).unwrap_or_default();
-        items.into_iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect()
+        let items: Vec<&serde_json::value::RawValue> =
+            serde_json::from_str(list).unwrap_or_default();
+        items
+            .into_iter()
+            .filter_map(|item| serde_json::from_str(item.get()).ok())
+            .collect()
     })
 }

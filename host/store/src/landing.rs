@@ -9,10 +9,12 @@
 //! was asked for under its stamp, and neither a row nor a tombstone with a
 //! later one is touched. The caller is told which records that were.
 
+mod backlog;
 mod one;
-mod rows;
 mod rest;
+mod rows;
 
+pub(crate) use backlog::Backlogs;
 pub use one::{Change, OneRecord};
 
 use std::collections::HashMap;
@@ -25,9 +27,10 @@ use crate::database::Tx;
 use crate::dialect;
 use crate::ids::{RecordIds, Reference};
 use crate::keys::Keys;
-use crate::sync_state::{Quarantined, Schedule, reschedule};
+use crate::sync_state::{Quarantined, Schedule, SyncPhase, reschedule};
 use crate::table::EntityTable;
 use crate::{Credential, EnvStore, Result, StoreError};
+use backlog::Backlog;
 
 /// A record as a connector sent it and the catalogue read it.
 #[derive(Clone, Debug)]
@@ -125,8 +128,8 @@ pub struct Outcome {
 }
 
 /// A record on its way into a row.
-pub(crate) struct Candidate {
-    pub(crate) id: String,
+struct Candidate {
+    id: String,
     record: Record,
     hash: u128,
     original_hash: u128,
@@ -138,56 +141,63 @@ impl EnvStore {
     /// entity is not synced for it (any more).
     pub async fn land(&self, mut page: Page<'_>) -> Result<Outcome> {
         let table = self.table(page.entity)?;
-        let candidates = candidates(table, page.credential, page.entity, std::mem::take(&mut page.records));
+        let records = std::mem::take(&mut page.records);
+        let candidates = candidates(table, page.credential, page.entity, records);
+        let mut gathered = self.gathered().await;
         let mut tx = self.db.write().await?;
-        let outcome = self.land_in(&mut tx, table, page, candidates).await?;
-        self.db.commit(tx).await?;
-        Ok(outcome)
-    }
-
-    pub(crate) async fn land_in(
-        &self,
-        tx: &mut Tx,
-        table: &EntityTable,
-        page: Page<'_>,
-        candidates: Vec<Candidate>,
-    ) -> Result<Outcome> {
-        let fence = Fence::check(tx, &page).await?;
+        let fence = Fence::check(&mut tx, &page).await?;
         let mut outcome = Outcome::default();
         let mut landing = Landing {
-            tx,
             table,
             page: &page,
             credential_id: Arc::from(page.credential.id.as_str()),
             app_key: Arc::from(page.credential.app_key.as_str()),
             outcome: &mut outcome,
+            first_pass: fence.first_pass,
+            backlog: gathered.take(&mut tx, table, &page, &fence).await?,
+            room: gathered.room(),
+            tx: &mut tx,
         };
         let upstream_ids = match fence.quarantined {
             0 => Vec::new(),
-            _ => candidates.iter().map(|landed| landed.record.upstream_id.clone()).collect(),
+            _ => candidates
+                .iter()
+                .map(|landed| landed.record.upstream_id.clone())
+                .collect(),
         };
         landing.rows(candidates).await?;
         landing.deletions().await?;
         landing.references(self).await?;
         let quarantined = landing.quarantine(fence.quarantined, upstream_ids).await?;
+        let backlog = landing.backlog.take();
         let created = i64::try_from(outcome.created.len()).unwrap_or_default();
         let deleted = i64::try_from(outcome.deleted.len()).unwrap_or_default();
-        outcome.records = fence.records + created - deleted;
-        settle(tx, &page, outcome.records, quarantined).await?;
+        let after = Fence {
+            records: fence.records + created - deleted,
+            quarantined,
+            keys_behind: backlog.as_ref().map(Backlog::behind),
+            first_pass: fence.first_pass,
+        };
+        after.settle(&mut tx, &page).await?;
+        outcome.records = after.records;
+        self.db.commit(tx).await?;
+        gathered.keep(&page.credential.id, page.entity, backlog);
         Ok(outcome)
     }
 }
 
-/// The sync as it was when the page began; without it nothing may land.
+/// What the sync's row says; without one nothing may land.
 struct Fence {
     records: i64,
     quarantined: i64,
+    keys_behind: Option<i64>,
+    first_pass: bool,
 }
 
 impl Fence {
     async fn check(tx: &mut Tx, page: &Page<'_>) -> Result<Self> {
-        let row: Option<(i64, i64)> = sqlx::query_as(
-            "SELECT s.records, s.quarantined FROM host_sync s \
+        let row: Option<(i64, i64, Option<i64>, String)> = sqlx::query_as(
+            "SELECT s.records, s.quarantined, s.keys_behind, s.phase FROM host_sync s \
              JOIN host_credentials c ON c.id = s.credential_id \
              WHERE s.credential_id = $1 AND s.entity = $2",
         )
@@ -195,49 +205,60 @@ impl Fence {
         .bind(page.entity)
         .fetch_optional(&mut **tx)
         .await?;
-        let (records, quarantined) = row.ok_or(StoreError::NotFound("sync"))?;
-        Ok(Self { records, quarantined })
+        let (records, quarantined, keys_behind, phase) = row.ok_or(StoreError::NotFound("sync"))?;
+        let first_pass = phase == SyncPhase::First.as_str();
+        Ok(Self {
+            records,
+            quarantined,
+            keys_behind,
+            first_pass,
+        })
     }
-}
 
-/// Stores the counts, the cursor and the schedule.
-async fn settle(tx: &mut Tx, page: &Page<'_>, records: i64, quarantined: i64) -> Result<()> {
-    let (moved, cursor) = match &page.cursor {
-        Cursor::Keep => (false, None),
-        Cursor::At(cursor) => (true, Some(cursor.as_str())),
-        Cursor::Start => (true, None),
-    };
-    sqlx::query(
-        "UPDATE host_sync SET records = $3, quarantined = $4, lenient = lenient + $5, \
-         total = coalesce($6, total), cursor = CASE WHEN $7 THEN $8 ELSE cursor END \
-         WHERE credential_id = $1 AND entity = $2",
-    )
-    .bind(&page.credential.id)
-    .bind(page.entity)
-    .bind(records)
-    .bind(quarantined)
-    .bind(page.lenient)
-    .bind(page.total)
-    .bind(moved)
-    .bind(cursor)
-    .execute(&mut **tx)
-    .await?;
-    if let Some(schedule) = &page.schedule {
-        reschedule(tx, &page.credential.id, page.entity, schedule).await?;
+    /// Stores the counts, and the page's cursor and schedule.
+    async fn settle(&self, tx: &mut Tx, page: &Page<'_>) -> Result<()> {
+        let (moved, cursor) = match &page.cursor {
+            Cursor::Keep => (false, None),
+            Cursor::At(cursor) => (true, Some(cursor.as_str())),
+            Cursor::Start => (true, None),
+        };
+        sqlx::query(
+            "UPDATE host_sync SET records = $3, quarantined = $4, keys_behind = $5, \
+             lenient = lenient + $6, total = coalesce($7, total), \
+             cursor = CASE WHEN $8 THEN $9 ELSE cursor END \
+             WHERE credential_id = $1 AND entity = $2",
+        )
+        .bind(&page.credential.id)
+        .bind(page.entity)
+        .bind(self.records)
+        .bind(self.quarantined)
+        .bind(self.keys_behind)
+        .bind(page.lenient)
+        .bind(page.total)
+        .bind(moved)
+        .bind(cursor)
+        .execute(&mut **tx)
+        .await?;
+        if let Some(schedule) = &page.schedule {
+            reschedule(tx, &page.credential.id, page.entity, schedule).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Gives the records their ids, hashes and keys; duplicates collapse, the last
 /// one stays where it stands.
-pub(crate) fn candidates(
+fn candidates(
     table: &EntityTable,
     credential: &Credential,
     entity: &str,
     records: Vec<Record>,
 ) -> Vec<Candidate> {
-    let last: HashMap<String, usize> =
-        records.iter().enumerate().map(|(at, record)| (record.upstream_id.clone(), at)).collect();
+    let last: HashMap<String, usize> = records
+        .iter()
+        .enumerate()
+        .map(|(at, record)| (record.upstream_id.clone(), at))
+        .collect();
     let distinct = last.len() == records.len();
     let ids = RecordIds::new(&credential.id, credential.created_at, entity);
     let keys_of = Keys::new(&credential.id);
@@ -257,7 +278,10 @@ pub(crate) fn candidates(
         candidates.push(Candidate {
             id: ids.id(&record.upstream_id),
             hash,
-            original_hash: xxh3_128_with_seed(record.original.as_bytes(), xxh3_64(record.original_ids.as_bytes())),
+            original_hash: xxh3_128_with_seed(
+                record.original.as_bytes(),
+                xxh3_64(record.original_ids.as_bytes()),
+            ),
             keys,
             record,
         });
@@ -273,6 +297,11 @@ struct Landing<'l, 'p> {
     credential_id: Arc<str>,
     app_key: Arc<str>,
     outcome: &'l mut Outcome,
+    first_pass: bool,
+    /// Keys that are gathered, before and after the page.
+    backlog: Option<Backlog>,
+    /// How many may be.
+    room: usize,
 }
 
 /// Rows in chunks of the sizes whose statements stay prepared.
@@ -282,7 +311,8 @@ fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
         if rows.is_empty() {
             return None;
         }
-        let (chunk, rest) = rows.split_at(dialect::chunk(&dialect::ROW_CHUNKS, rows.len()).min(rows.len()));
+        let (chunk, rest) =
+            rows.split_at(dialect::chunk(&dialect::ROW_CHUNKS, rows.len()).min(rows.len()));
         rows = rest;
         Some(chunk)
     })

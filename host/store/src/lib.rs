@@ -35,15 +35,15 @@ pub use environment::EnvStore;
 pub use error::{Result, StoreError};
 pub use ids::{RecordIds, Reference, ReferenceIds, new_credential_id, record_id};
 pub use landing::{Change, Cursor, OneRecord, Outcome, Page, Record};
-pub use reading::{
-    COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, StoredId,
-};
+pub use reading::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, StoredId};
 pub use state::{Expected, STATE_KEY_MAX, STATE_KEYS_MAX, STATE_VALUE_MAX, StateValue};
 pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
 
 /// The present time in milliseconds since 1970, as all times in the store.
 pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -53,5 +53,7 @@ pub(crate) fn api_time(millis: i64) -> Result<String> {
     OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000))
         .ok()
         .and_then(|time| time.format(format).ok())
-        .ok_or(StoreError::Limit("a time lies within the years that can be written"))
+        .ok_or(StoreError::Limit(
+            "a time lies within the years that can be written",
+        ))
 }

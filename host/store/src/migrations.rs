@@ -16,7 +16,8 @@ use crate::{Result, StoreError};
 /// Steps, oldest first; the first one has number 1.
 pub(crate) type Steps = &'static [&'static str];
 
-const META: &str = "CREATE TABLE IF NOT EXISTS host_meta (key TEXT PRIMARY KEY, value BIGINT NOT NULL)";
+const META: &str =
+    "CREATE TABLE IF NOT EXISTS host_meta (key TEXT PRIMARY KEY, value BIGINT NOT NULL)";
 
 /// Runs the steps that the database has not seen. The caller's transaction
 /// holds the write lock, so two programs starting at once don't meet.
@@ -29,7 +30,9 @@ pub(crate) async fn run(tx: &mut Tx, steps: Steps) -> Result<()> {
     }
     let done = meta(tx, "schema_version").await?;
     for step in steps.iter().skip(usize::try_from(done).unwrap_or_default()) {
-        sqlx::raw_sql(AssertSqlSafe(dialect::migration(step))).execute(&mut **tx).await?;
+        sqlx::raw_sql(AssertSqlSafe(dialect::migration(step)))
+            .execute(&mut **tx)
+            .await?;
     }
     if known > done {
         sqlx::query(
@@ -45,7 +48,11 @@ pub(crate) async fn run(tx: &mut Tx, steps: Steps) -> Result<()> {
 
 async fn meta(tx: &mut Tx, key: &str) -> Result<i64> {
     let value = sqlx::query_scalar("SELECT value FROM host_meta WHERE key = $1");
-    Ok(value.bind(key).fetch_optional(&mut **tx).await?.unwrap_or_default())
+    Ok(value
+        .bind(key)
+        .fetch_optional(&mut **tx)
+        .await?
+        .unwrap_or_default())
 }
 
 /// The control database.
@@ -127,6 +134,7 @@ CREATE TABLE host_sync (
     first_done_at BIGINT,
     quarantined BIGINT NOT NULL DEFAULT 0,
     lenient BIGINT NOT NULL DEFAULT 0,
+    keys_behind BIGINT,
     PRIMARY KEY (credential_id, entity)
 ) {clustered};
 CREATE INDEX host_sync_due ON host_sync (next_at) WHERE next_at IS NOT NULL;

@@ -45,6 +45,7 @@ impl EnvStore {
         .execute(&mut *tx)
         .await?;
         self.db.commit(tx).await?;
+        self.gathered().await.forget(id);
         self.purge_credential(id).await
     }
 
@@ -90,14 +91,22 @@ impl EnvStore {
                 .await?;
         for (entity, created_at) in rows {
             let credential_id = credential_id.to_owned();
-            self.run_purge(&Purge { credential_id, entity, created_at }).await?;
+            self.run_purge(&Purge {
+                credential_id,
+                entity,
+                created_at,
+            })
+            .await?;
         }
         Ok(())
     }
 
     async fn run_purge(&self, purge: &Purge) -> Result<()> {
         let all = purge.entity.is_empty();
-        for table in self.tables().filter(|table| all || table.entity.name == purge.entity) {
+        for table in self
+            .tables()
+            .filter(|table| all || table.entity.name == purge.entity)
+        {
             self.purge_table(table, &purge.credential_id).await?;
         }
         if all {
@@ -108,7 +117,10 @@ impl EnvStore {
                      WHERE id >= $1 AND id < $2 AND credential_id = $3 LIMIT $4)"
                 );
                 self.in_batches(&delete, |delete| {
-                    delete.bind(first.clone()).bind(last.clone()).bind(purge.credential_id.clone())
+                    delete
+                        .bind(first.clone())
+                        .bind(last.clone())
+                        .bind(purge.credential_id.clone())
                 })
                 .await?;
             }
@@ -128,7 +140,8 @@ impl EnvStore {
             "DELETE FROM {rows} WHERE host_seq IN \
              (SELECT host_seq FROM {rows} WHERE \"credentialId\" = $1 LIMIT $2)"
         );
-        self.in_batches(&delete, |delete| delete.bind(credential_id.to_owned())).await?;
+        self.in_batches(&delete, |delete| delete.bind(credential_id.to_owned()))
+            .await?;
         if table.keyed.is_empty() {
             return Ok(());
         }
@@ -140,16 +153,13 @@ impl EnvStore {
              AND NOT EXISTS (SELECT 1 FROM {rows} WHERE host_seq = seq) LIMIT $3)"
         );
         let (first, last) = Keys::new(credential_id).range();
-        self.in_batches(&delete, |delete| delete.bind(first).bind(last)).await
+        self.in_batches(&delete, |delete| delete.bind(first).bind(last))
+            .await
     }
 
     /// Repeats a statement, whose last parameter is the batch's size, until it
     /// finds nothing more.
-    async fn in_batches(
-        &self,
-        delete: &str,
-        bind: impl Fn(Statement) -> Statement,
-    ) -> Result<()> {
+    async fn in_batches(&self, delete: &str, bind: impl Fn(Statement) -> Statement) -> Result<()> {
         loop {
             let mut tx = self.db.write().await?;
             let statement = bind(sqlx::query(AssertSqlSafe(delete.to_owned()))).bind(BATCH);

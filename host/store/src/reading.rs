@@ -10,7 +10,7 @@ use futures_util::TryStreamExt as _;
 use rollout_catalog::{Entity, Kind, Match};
 use sqlx::{Arguments as _, AssertSqlSafe, Row as _};
 
-use crate::dialect::{self, Arguments, quote};
+use crate::dialect::{self, Arguments, Connection, quote};
 use crate::keys::Keys;
 use crate::landing::json_list;
 use crate::table::EntityTable;
@@ -56,7 +56,15 @@ pub struct ListQuery<'a> {
 impl<'a> ListQuery<'a> {
     /// The first `limit` rows.
     pub fn new(credential_id: &'a str, entity: &'a Entity, limit: u32) -> Self {
-        Self { credential_id, entity, filters: Vec::new(), ids: None, after: None, offset: 0, limit }
+        Self {
+            credential_id,
+            entity,
+            filters: Vec::new(),
+            ids: None,
+            after: None,
+            offset: 0,
+            limit,
+        }
     }
 }
 
@@ -89,10 +97,15 @@ impl EnvStore {
     /// around them. An entity that is not synced has none.
     pub async fn list_json(&self, query: &ListQuery<'_>, out: &mut Vec<u8>) -> Result<List> {
         let table = self.table(&query.entity.name)?;
-        let select = Select::new(table, query)?;
         let limit = query.limit.min(LIMIT_MAX);
         let mut connection = self.db.readers().acquire().await?;
-        let mut list = List { count: 0, next: None, total: 0, total_is_at_least: false };
+        let select = Select::new(table, query, keys_behind(&mut connection, query).await?)?;
+        let mut list = List {
+            count: 0,
+            next: None,
+            total: 0,
+            total_is_at_least: false,
+        };
         let mut total = None;
         {
             let mut last = None;
@@ -122,12 +135,32 @@ impl EnvStore {
             }
         };
         list.total_is_at_least = select.counted && total > COUNTED_MAX;
-        list.total = if list.total_is_at_least { COUNTED_MAX } else { total };
+        list.total = if list.total_is_at_least {
+            COUNTED_MAX
+        } else {
+            total
+        };
         Ok(list)
     }
 
+    /// The statement behind [`EnvStore::list_json`], for benchmarks. A plain list
+    /// binds the credential, the entity's name and one row more than its limit,
+    /// and has a record's JSON in its second column.
+    pub fn list_sql(&self, query: &ListQuery<'_>) -> Result<String> {
+        let table = self.table(&query.entity.name)?;
+        let limit = query.limit.min(LIMIT_MAX);
+        let select = Select::new(table, query, None)?;
+        let (sql, _) = select.page(table.record(query.entity)?, query, limit)?;
+        Ok(sql)
+    }
+
     /// One record as JSON.
-    pub async fn get_json(&self, credential_id: &str, entity: &Entity, id: &str) -> Result<Option<String>> {
+    pub async fn get_json(
+        &self,
+        credential_id: &str,
+        entity: &Entity,
+        id: &str,
+    ) -> Result<Option<String>> {
         let table = self.table(&entity.name)?;
         let sql = format!(
             "SELECT {} FROM {} WHERE \"id\" = $1 AND {} = $2",
@@ -135,7 +168,9 @@ impl EnvStore {
             table.sql_name,
             dialect::unindexed("\"credentialId\""),
         );
-        let record = sqlx::query_scalar(AssertSqlSafe(sql)).bind(id).bind(credential_id);
+        let record = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(id)
+            .bind(credential_id);
         Ok(record.fetch_optional(self.db.readers()).await?)
     }
 
@@ -150,8 +185,12 @@ impl EnvStore {
     ) -> Result<HashMap<String, String>> {
         let list = dialect::in_list("$1");
         let mut sources = vec![
-            format!("SELECT id, upstream_id FROM host_ids WHERE id {list} AND credential_id = $2 AND entity = $3"),
-            format!("SELECT id, upstream_id FROM host_tombstones WHERE id {list} AND credential_id = $2 AND entity = $3"),
+            format!(
+                "SELECT id, upstream_id FROM host_ids WHERE id {list} AND credential_id = $2 AND entity = $3"
+            ),
+            format!(
+                "SELECT id, upstream_id FROM host_tombstones WHERE id {list} AND credential_id = $2 AND entity = $3"
+            ),
         ];
         if let Ok(table) = self.table(entity) {
             sources.push(format!(
@@ -191,8 +230,27 @@ impl EnvStore {
             .fetch_all(self.db.readers())
             .await?;
         let rows = rows.into_iter();
-        Ok(rows.map(|(seq, id, upstream_id)| StoredId { seq, id, upstream_id }).collect())
+        Ok(rows
+            .map(|(seq, id, upstream_id)| StoredId {
+                seq,
+                id,
+                upstream_id,
+            })
+            .collect())
     }
+}
+
+/// Behind which row keys are missing. Only lists that look for keys ask; rows
+/// that land after the answer are newer than the list.
+async fn keys_behind(connection: &mut Connection, query: &ListQuery<'_>) -> Result<Option<i64>> {
+    if query.filters.is_empty() {
+        return Ok(None);
+    }
+    let behind = sqlx::query_scalar(
+        "SELECT keys_behind FROM host_sync WHERE credential_id = $1 AND entity = $2",
+    );
+    let behind = behind.bind(query.credential_id).bind(&query.entity.name);
+    Ok(behind.fetch_optional(connection).await?.flatten())
 }
 
 /// The `FROM … WHERE …` of a list. `$1` is the credential, `$2` the entity.
@@ -204,6 +262,8 @@ struct Select {
     seq: &'static str,
     /// The values of `$3` and on.
     values: Vec<Bound>,
+    /// Rows behind this one may have no keys.
+    keys_behind: Option<i64>,
     /// The total is counted, not looked up.
     counted: bool,
     credential_id: String,
@@ -218,12 +278,13 @@ enum Bound {
 }
 
 impl Select {
-    fn new(table: &EntityTable, query: &ListQuery<'_>) -> Result<Self> {
+    fn new(table: &EntityTable, query: &ListQuery<'_>, keys_behind: Option<i64>) -> Result<Self> {
         let mut select = Self {
             from: table.sql_name.clone(),
             filter: String::new(),
             seq: "host_seq",
             values: Vec::new(),
+            keys_behind,
             counted: !query.filters.is_empty() || query.ids.is_some(),
             credential_id: query.credential_id.to_owned(),
             entity: query.entity.name.clone(),
@@ -263,7 +324,11 @@ impl Select {
         }
         // Led to by other means, rows are not looked up by their credential.
         let by_credential = !leads || select.filter.contains("\"credentialId\"");
-        let credential = if by_credential { credential } else { dialect::unindexed(&credential) };
+        let credential = if by_credential {
+            credential
+        } else {
+            dialect::unindexed(&credential)
+        };
         select.and(&format!("{credential} = $1"));
         Ok(select)
     }
@@ -281,8 +346,15 @@ impl Select {
     }
 
     fn equals(&mut self, field: &str, kind: Kind, values: &[String], leads: bool) {
-        let column = if leads { dialect::unindexed(&quote(field)) } else { quote(field) };
-        let values: Vec<Bound> = values.iter().filter_map(|value| Bound::parse(kind, value)).collect();
+        let column = if leads {
+            dialect::unindexed(&quote(field))
+        } else {
+            quote(field)
+        };
+        let values: Vec<Bound> = values
+            .iter()
+            .filter_map(|value| Bound::parse(kind, value))
+            .collect();
         let placeholders: Vec<String> = values.into_iter().map(|value| self.value(value)).collect();
         match placeholders.as_slice() {
             [] => self.and("1 = 0"),
@@ -298,15 +370,24 @@ impl Select {
     fn holds(&mut self, table: &EntityTable, narrow: &Narrow, matching: Match, leads: &mut bool) {
         let digits = matches!(matching, Match::Digits | Match::EntryDigits);
         let values = narrow.values.iter();
-        let mut values: Vec<String> =
-            if digits { values.map(|value| dialect::digits(value)).collect() } else { values.cloned().collect() };
+        let mut values: Vec<String> = if digits {
+            values.map(|value| dialect::digits(value)).collect()
+        } else {
+            values.cloned().collect()
+        };
         values.retain(|value| !digits || !value.is_empty());
         values.sort_unstable();
         values.dedup();
-        let column = table.keyed.iter().find(|column| column.name == narrow.field);
+        let column = table
+            .keyed
+            .iter()
+            .find(|column| column.name == narrow.field);
         if let Some(column) = column.filter(|_| !*leads) {
             let keys_of = Keys::new(&self.credential_id);
-            let keys: Vec<i64> = values.iter().map(|value| keys_of.of(column, value)).collect();
+            let keys: Vec<i64> = values
+                .iter()
+                .map(|value| keys_of.of(column, value))
+                .collect();
             self.lead_by_keys(table, &keys);
             *leads = true;
         }
@@ -314,23 +395,33 @@ impl Select {
         self.and(&dialect::matches(matching, &narrow.field, &placeholder));
     }
 
-    /// Lets the key index lead to the rows. One key's entries lie in the
-    /// order of the list; those of several are brought into it.
+    /// Lets the key index lead to the rows, and then those that it does not
+    /// have yet. One key's entries lie in the order of the list; all others
+    /// are brought into it.
     fn lead_by_keys(&mut self, table: &EntityTable, keys: &[i64]) {
-        let placeholders: Vec<String> =
-            keys.iter().map(|key| self.value(Bound::Integer(*key))).collect();
+        let placeholders: Vec<String> = keys
+            .iter()
+            .map(|key| self.value(Bound::Integer(*key)))
+            .collect();
         self.seq = "lead.seq";
         let (keys_name, rows) = (&table.keys_name, &table.sql_name);
-        match placeholders.as_slice() {
-            [one] => {
+        match (placeholders.as_slice(), self.keys_behind) {
+            ([one], None) => {
                 self.from = format!("{keys_name} AS lead CROSS JOIN {rows}");
                 self.and(&format!("lead.key = {one}"));
             }
-            several => {
+            (several, behind) => {
                 let several = several.join(", ");
+                let mut lead = format!("SELECT seq FROM {keys_name} WHERE key IN ({several})");
+                if let Some(behind) = behind {
+                    let behind = self.value(Bound::Integer(behind));
+                    lead.push_str(&format!(
+                        " UNION SELECT host_seq FROM {rows} \
+                         WHERE \"credentialId\" = $1 AND host_seq > {behind}"
+                    ));
+                }
                 self.from = format!(
-                    "(SELECT DISTINCT seq FROM {keys_name} WHERE key IN ({several})) AS lead \
-                     CROSS JOIN {rows}"
+                    "(SELECT DISTINCT seq FROM ({lead}) AS found) AS lead CROSS JOIN {rows}"
                 );
             }
         }
@@ -377,7 +468,9 @@ impl Select {
         if self.counted {
             let most = COUNTED_MAX + 1;
             let Self { from, filter, .. } = self;
-            format!("SELECT COUNT(*) FROM (SELECT 1 FROM {from} WHERE {filter} LIMIT {most}) AS counted")
+            format!(
+                "SELECT COUNT(*) FROM (SELECT 1 FROM {from} WHERE {filter} LIMIT {most}) AS counted"
+            )
         } else {
             "SELECT coalesce(MAX(records), 0) FROM host_sync WHERE credential_id = $1 AND entity = $2".to_owned()
         }
@@ -385,7 +478,9 @@ impl Select {
 
     fn arguments(&self) -> Result<Arguments> {
         let mut arguments = Arguments::default();
-        arguments.add(&self.credential_id).map_err(sqlx::Error::Encode)?;
+        arguments
+            .add(&self.credential_id)
+            .map_err(sqlx::Error::Encode)?;
         arguments.add(&self.entity).map_err(sqlx::Error::Encode)?;
         for value in &self.values {
             match value {

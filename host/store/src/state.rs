@@ -37,7 +37,11 @@ impl Expected {
             Self::Absent => found.is_none(),
             Self::Version(version) => found == Some(version),
         };
-        if met { Ok(()) } else { Err(StoreError::Conflict("the value")) }
+        if met {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict("the value"))
+        }
     }
 }
 

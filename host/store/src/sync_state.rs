@@ -21,8 +21,13 @@ pub enum SyncStatus {
 }
 
 impl SyncStatus {
-    const ALL: [Self; 5] =
-        [Self::Pending, Self::Running, Self::Done, Self::Failed, Self::Unavailable];
+    const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Running,
+        Self::Done,
+        Self::Failed,
+        Self::Unavailable,
+    ];
 
     /// The name in the API and in the table.
     pub fn as_str(self) -> &'static str {
@@ -160,14 +165,21 @@ impl EnvStore {
     /// The entities of one credential, by name.
     pub async fn sync_rows(&self, credential_id: &str) -> Result<Vec<SyncRow>> {
         let rows = sqlx::query("SELECT * FROM host_sync WHERE credential_id = $1 ORDER BY entity");
-        let rows = rows.bind(credential_id).fetch_all(self.db.readers()).await?;
+        let rows = rows
+            .bind(credential_id)
+            .fetch_all(self.db.readers())
+            .await?;
         rows.iter().map(SyncRow::read).collect()
     }
 
     /// One entity of one credential.
     pub async fn sync_row(&self, credential_id: &str, entity: &str) -> Result<Option<SyncRow>> {
         let row = sqlx::query("SELECT * FROM host_sync WHERE credential_id = $1 AND entity = $2");
-        let row = row.bind(credential_id).bind(entity).fetch_optional(self.db.readers()).await?;
+        let row = row
+            .bind(credential_id)
+            .bind(entity)
+            .fetch_optional(self.db.readers())
+            .await?;
         row.as_ref().map(SyncRow::read).transpose()
     }
 
@@ -177,7 +189,11 @@ impl EnvStore {
             "SELECT * FROM host_sync WHERE next_at IS NOT NULL AND next_at <= $1 \
              ORDER BY next_at LIMIT $2",
         );
-        let rows = rows.bind(now).bind(i64::from(limit)).fetch_all(self.db.readers()).await?;
+        let rows = rows
+            .bind(now)
+            .bind(i64::from(limit))
+            .fetch_all(self.db.readers())
+            .await?;
         rows.iter().map(SyncRow::read).collect()
     }
 
@@ -196,8 +212,12 @@ impl EnvStore {
         schedule: &Schedule,
     ) -> Result<()> {
         let mut tx = self.db.write().await?;
-        reschedule(&mut tx, credential_id, entity, schedule).await?;
-        self.db.commit(tx).await
+        let keys_behind = reschedule(&mut tx, credential_id, entity, schedule).await?;
+        self.db.commit(tx).await?;
+        if schedule.phase != SyncPhase::First && keys_behind.is_some() {
+            self.enter_keys(credential_id, entity).await?;
+        }
+        Ok(())
     }
 
     /// Forgets where the connector was, so that the next pass starts over.
@@ -241,19 +261,25 @@ impl EnvStore {
         .fetch_all(self.db.readers())
         .await?;
         let rows = rows.into_iter();
-        Ok(rows.map(|(upstream_id, reason)| Quarantined { upstream_id, reason }).collect())
+        Ok(rows
+            .map(|(upstream_id, reason)| Quarantined {
+                upstream_id,
+                reason,
+            })
+            .collect())
     }
 }
 
+/// Answers behind which row keys are missing.
 pub(crate) async fn reschedule(
     tx: &mut crate::database::Tx,
     credential_id: &str,
     entity: &str,
     schedule: &Schedule,
-) -> Result<()> {
-    let changed = sqlx::query(
+) -> Result<Option<i64>> {
+    let changed = sqlx::query_scalar(
         "UPDATE host_sync SET status = $3, phase = $4, next_at = $5, attempts = $6, error = $7, \
-         first_done_at = $8 WHERE credential_id = $1 AND entity = $2",
+         first_done_at = $8 WHERE credential_id = $1 AND entity = $2 RETURNING keys_behind",
     )
     .bind(credential_id)
     .bind(entity)
@@ -263,10 +289,7 @@ pub(crate) async fn reschedule(
     .bind(schedule.attempts)
     .bind(&schedule.error)
     .bind(schedule.first_done_at)
-    .execute(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await?;
-    if changed.rows_affected() == 0 {
-        return Err(StoreError::NotFound("sync"));
-    }
-    Ok(())
+    changed.ok_or(StoreError::NotFound("sync"))
 }

@@ -71,7 +71,11 @@ pub(crate) struct EntityTable {
 
 impl EntityTable {
     /// Creates the table or gives it the columns that it lacks.
-    pub(crate) async fn prepare(tx: &mut Tx, catalog: &Catalog, entity: &Arc<Entity>) -> Result<Self> {
+    pub(crate) async fn prepare(
+        tx: &mut Tx,
+        catalog: &Catalog,
+        entity: &Arc<Entity>,
+    ) -> Result<Self> {
         let columns = columns(entity);
         let present = dialect::column_names(tx, &entity.table).await?;
         if present.is_empty() {
@@ -79,7 +83,10 @@ impl EntityTable {
             execute(tx, dialect::create_entity_table(&entity.table, &columns)).await?;
         }
         let table = dialect::quote(&entity.table);
-        for column in columns.iter().filter(|column| !present.contains(&column.name)) {
+        for column in columns
+            .iter()
+            .filter(|column| !present.contains(&column.name))
+        {
             if !present.is_empty() {
                 let column = dialect::entity_column(column);
                 execute(tx, vec![format!("ALTER TABLE {table} ADD COLUMN {column}")]).await?;
@@ -105,15 +112,22 @@ impl EntityTable {
 
     fn new(catalog: &Catalog, entity: &Arc<Entity>, since: HashMap<String, i64>) -> Self {
         let columns = entity.columns();
-        let names: Vec<&str> =
-            HOST_COLUMNS.into_iter().chain(columns.iter().map(|column| column.name.as_str())).collect();
+        let names: Vec<&str> = HOST_COLUMNS
+            .into_iter()
+            .chain(columns.iter().map(|column| column.name.as_str()))
+            .collect();
         let upsert = |rows| Arc::from(dialect::upsert(&entity.table, &names, rows));
         let keys_name = format!("host_keys_{}", entity.table);
         let key_insert = |rows| {
             let values = dialect::values(2, rows);
-            Arc::from(format!("INSERT INTO {keys_name} (key, seq) {values} ON CONFLICT DO NOTHING"))
+            Arc::from(format!(
+                "INSERT INTO {keys_name} (key, seq) {values} ON CONFLICT DO NOTHING"
+            ))
         };
-        let views = catalog.entities().filter(|view| view.name == entity.name).chain([entity]);
+        let views = catalog
+            .entities()
+            .filter(|view| view.name == entity.name)
+            .chain([entity]);
         Self {
             keyed: keyed(entity),
             stored: Arc::from(stored(&dialect::quote(&entity.table))),
@@ -121,7 +135,12 @@ impl EntityTable {
             upserts: ROW_CHUNKS.map(upsert),
             key_inserts: KEY_CHUNKS.map(key_insert),
             records: views
-                .map(|view| (view.categories.clone(), Arc::from(dialect::record(view, CUSTOM_FIELDS))))
+                .map(|view| {
+                    (
+                        view.categories.clone(),
+                        Arc::from(dialect::record(view, CUSTOM_FIELDS)),
+                    )
+                })
                 .collect(),
             width: names.len() + 1,
             hashing: Hashing::new(columns, &since),
@@ -143,7 +162,9 @@ impl EntityTable {
     /// The expression of a category's record as JSON.
     pub(crate) fn record(&self, entity: &Entity) -> Result<&str> {
         let record = self.records.get(&entity.categories);
-        record.map(AsRef::as_ref).ok_or_else(|| StoreError::Unknown(format!("entity {}", entity.name)))
+        record
+            .map(AsRef::as_ref)
+            .ok_or_else(|| StoreError::Unknown(format!("entity {}", entity.name)))
     }
 
     /// The hash of a record's cells.
@@ -160,8 +181,16 @@ impl EntityTable {
 
 fn prepared(sizes: &[usize], statements: &[Arc<str>], rows: usize) -> (usize, Arc<str>) {
     let size = dialect::chunk(sizes, rows);
-    let statement = sizes.iter().zip(statements).find(|(chunk, _)| **chunk == size);
-    (size, statement.map(|(_, text)| Arc::clone(text)).unwrap_or_default())
+    let statement = sizes
+        .iter()
+        .zip(statements)
+        .find(|(chunk, _)| **chunk == size);
+    (
+        size,
+        statement
+            .map(|(_, text)| Arc::clone(text))
+            .unwrap_or_default(),
+    )
 }
 
 /// What landing must know about the rows with the ids in `$1` and about the
@@ -176,19 +205,25 @@ fn stored(table: &str) -> String {
         dialect::hex("host_original_hash"),
         ids = dialect::in_list("$1"),
     );
-    dialect::as_one(&["id", "stamp", "seq", "catalog", "hash", "original_hash"], &from)
+    dialect::as_one(
+        &["id", "stamp", "seq", "catalog", "hash", "original_hash"],
+        &from,
+    )
 }
 
 async fn execute(tx: &mut Tx, statements: Vec<String>) -> Result<()> {
     for statement in statements {
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut **tx).await?;
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut **tx)
+            .await?;
     }
     Ok(())
 }
 
 /// Which version of the catalogue brought each column.
 async fn since(tx: &mut Tx, table: &str) -> Result<HashMap<String, i64>> {
-    let rows = sqlx::query_as("SELECT column_name, catalog FROM host_columns WHERE table_name = $1");
+    let rows =
+        sqlx::query_as("SELECT column_name, catalog FROM host_columns WHERE table_name = $1");
     let rows: Vec<(String, i64)> = rows.bind(table).fetch_all(&mut **tx).await?;
     Ok(rows.into_iter().collect())
 }
@@ -196,7 +231,11 @@ async fn since(tx: &mut Tx, table: &str) -> Result<HashMap<String, i64>> {
 /// The columns of the table beyond the host's own, in the order in which they
 /// lie in a row: the large and seldom read ones last.
 fn columns(entity: &Entity) -> Vec<EntityColumn> {
-    let host = |name: &str, kind, default| EntityColumn { name: name.to_owned(), kind, default };
+    let host = |name: &str, kind, default| EntityColumn {
+        name: name.to_owned(),
+        kind,
+        default,
+    };
     let mut columns = vec![host("rolloutUpdated", Kind::DateTime, Cell::Null)];
     columns.extend(entity.columns().iter().map(|column| EntityColumn {
         name: column.name.clone(),
@@ -220,7 +259,9 @@ fn default(entity: &Entity, column: &Column) -> Cell {
         Kind::Integer => Cell::Integer(0),
         Kind::Boolean => Cell::Bool(false),
         Kind::Json => {
-            let kind = entity.field(&column.name).and_then(|field| field.schema.get("type"));
+            let kind = entity
+                .field(&column.name)
+                .and_then(|field| field.schema.get("type"));
             let list = kind.is_some_and(|kind| kind == "array");
             Cell::Json(if list { "[]" } else { "{}" }.to_owned())
         }
@@ -229,11 +270,22 @@ fn default(entity: &Entity, column: &Column) -> Cell {
 
 /// The filtered columns that no ordinary index serves.
 fn keyed(entity: &Entity) -> Vec<KeyedColumn> {
-    let keyed = entity.filters().filter(|filter| filter.matches != Match::Equals);
-    let place = |filter: &Filter| entity.columns().iter().position(|column| column.name == filter.field);
+    let keyed = entity
+        .filters()
+        .filter(|filter| filter.matches != Match::Equals);
+    let place = |filter: &Filter| {
+        entity
+            .columns()
+            .iter()
+            .position(|column| column.name == filter.field)
+    };
     keyed
         .filter_map(|filter| {
-            Some(KeyedColumn { column: place(filter)?, name: filter.field.clone(), matching: filter.matches })
+            Some(KeyedColumn {
+                column: place(filter)?,
+                name: filter.field.clone(),
+                matching: filter.matches,
+            })
         })
         .collect()
 }
@@ -268,7 +320,9 @@ impl Hashing {
 
     fn hash(&self, cells: &[Cell], catalog: i64, scratch: &mut Vec<u8>) -> u128 {
         scratch.clear();
-        for HashedColumn { column, name, .. } in self.0.iter().filter(|column| column.since <= catalog) {
+        for HashedColumn { column, name, .. } in
+            self.0.iter().filter(|column| column.since <= catalog)
+        {
             scratch.extend_from_slice(&name.to_le_bytes());
             match cells.get(*column).unwrap_or(&Cell::Null) {
                 Cell::Null => scratch.push(0),
@@ -294,7 +348,11 @@ mod tests {
     use super::*;
 
     fn column(name: &str) -> Column {
-        Column { name: name.to_owned(), kind: Kind::Text, nullable: true }
+        Column {
+            name: name.to_owned(),
+            kind: Kind::Text,
+            nullable: true,
+        }
     }
 
     #[test]

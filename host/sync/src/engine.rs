@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rollout_connectors::{Connectors, Environment, EnvironmentError, Environments, Live, Readiness};
+use rollout_connectors::{
+    Connectors, Environment, EnvironmentError, Environments, Live, Readiness,
+};
 use rollout_store::{CredentialStatus, Schedule, StoreError, SyncPhase, SyncRow, SyncStatus};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -145,7 +147,9 @@ impl Engine {
         }
         // What is due now is running: look again when it ends or the next is due.
         let next = store.next_sync_at().await?;
-        let wait = next.map_or(i64::MAX, |next| next.saturating_sub(now)).max(20);
+        let wait = next
+            .map_or(i64::MAX, |next| next.saturating_sub(now))
+            .max(20);
         Ok(Duration::from_millis(wait.unsigned_abs()))
     }
 
@@ -158,7 +162,11 @@ impl Engine {
         stop: &watch::Receiver<bool>,
     ) {
         let catalog = self.connectors.catalog().clone();
-        rows.sort_by_key(|row| catalog.by_name(&row.entity).map_or(u32::MAX, |entity| entity.order));
+        rows.sort_by_key(|row| {
+            catalog
+                .by_name(&row.entity)
+                .map_or(u32::MAX, |entity| entity.order)
+        });
         for row in rows {
             if *stop.borrow() {
                 return;
@@ -221,7 +229,9 @@ impl Engine {
         };
         let first = row.schedule.first_done_at.is_none();
         if first {
-            store.schedule_sync(credential, &row.entity, &running).await?;
+            store
+                .schedule_sync(credential, &row.entity, &running)
+                .await?;
             tracing::info!(
                 environment = pass.environment.name,
                 credential,
@@ -240,7 +250,14 @@ impl Engine {
                 let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let (environment, entity) = (&pass.environment.name, &row.entity);
                 if first {
-                    tracing::info!(environment, credential, entity, ms, ?tally, "first sync is complete");
+                    tracing::info!(
+                        environment,
+                        credential,
+                        entity,
+                        ms,
+                        ?tally,
+                        "first sync is complete"
+                    );
                 } else {
                     tracing::debug!(environment, credential, entity, ms, ?tally, "synced");
                 }
@@ -292,9 +309,11 @@ impl Engine {
         match consequence {
             Consequence::Nothing | Consequence::Gone => Ok(false),
             Consequence::Broken(reason) => {
-                let schedule = unfinished(later(self.settings.retry_longest), 0, Some(reason.clone()));
+                let schedule =
+                    unfinished(later(self.settings.retry_longest), 0, Some(reason.clone()));
                 store.schedule_sync(credential, entity, &schedule).await?;
-                self.set_status(pass, CredentialStatus::Broken(reason)).await?;
+                self.set_status(pass, CredentialStatus::Broken(reason))
+                    .await?;
                 Ok(false)
             }
             Consequence::Unavailable(reason) => {
@@ -311,13 +330,21 @@ impl Engine {
                 Ok(true)
             }
             Consequence::Park(wait) => {
-                let schedule = unfinished(later(wait), row.schedule.attempts, row.schedule.error.clone());
+                let schedule = unfinished(
+                    later(wait),
+                    row.schedule.attempts,
+                    row.schedule.error.clone(),
+                );
                 store.schedule_sync(credential, entity, &schedule).await?;
                 Ok(false)
             }
             Consequence::Retry(reason) => {
                 let attempts = row.schedule.attempts.saturating_add(1);
-                let mut schedule = unfinished(later(self.backoff(attempts)), attempts, Some(reason.clone()));
+                let mut schedule = unfinished(
+                    later(self.backoff(attempts)),
+                    attempts,
+                    Some(reason.clone()),
+                );
                 let first = row.schedule.phase == SyncPhase::First;
                 if first && attempts >= i64::from(self.settings.failed_after) {
                     schedule.status = SyncStatus::Failed;

@@ -75,7 +75,11 @@ impl<'a> Incoming<'a> {
         })
     }
 
-    fn record(&self, item: &Item, references: &mut ReferenceIds<'_>) -> Result<(Record, u32), Unfit> {
+    fn record(
+        &self,
+        item: &Item,
+        references: &mut ReferenceIds<'_>,
+    ) -> Result<(Record, u32), Unfit> {
         if item.id.is_empty() {
             return Err(Unfit::NoId);
         }
@@ -104,7 +108,10 @@ impl<'a> Incoming<'a> {
 
     /// The app's id as JSON: a number where the app's ids are numbers.
     fn shown_id(&self, id: &str) -> String {
-        let canonical = |id: &str| id.parse::<u64>().is_ok_and(|number| number.to_string() == id);
+        let canonical = |id: &str| {
+            id.parse::<u64>()
+                .is_ok_and(|number| number.to_string() == id)
+        };
         if self.offer.ids == IdStyle::Integer && canonical(id) {
             return id.to_owned();
         }

@@ -220,7 +220,11 @@ impl Writer {
     async fn upstream(&self, target: Target<'_>, id: &str) -> Result<String, WriteError> {
         let store = target.environment.store();
         let credential = &target.live.credential.id;
-        if store.get_json(credential, target.entity, id).await?.is_none() {
+        if store
+            .get_json(credential, target.entity, id)
+            .await?
+            .is_none()
+        {
             return Err(WriteError::NotFound);
         }
         let ids = [id.to_owned()];
@@ -261,13 +265,18 @@ impl Writer {
         let references = entity.references(&body);
         let names_fresh = {
             let fresh = self.fresh.lock();
-            references
-                .iter()
-                .any(|one| fresh.get(&one.id).is_some_and(|made| made.elapsed() < FRESH))
+            references.iter().any(|one| {
+                fresh
+                    .get(&one.id)
+                    .is_some_and(|made| made.elapsed() < FRESH)
+            })
         };
         let mut by_entity: HashMap<String, Vec<String>> = HashMap::new();
         for reference in references {
-            by_entity.entry(reference.entity).or_default().push(reference.id);
+            by_entity
+                .entry(reference.entity)
+                .or_default()
+                .push(reference.id);
         }
         let mut upstream: HashMap<(String, String), String> = HashMap::new();
         let store = target.environment.store();
@@ -334,15 +343,12 @@ impl Writer {
         id: String,
     ) -> Result<Item, WriteError> {
         let ids = [id];
-        let found = call
-            .get(&target.entity.name, &ids)
-            .await
-            .map_err(|error| {
-                WriteError::MaybeApplied(format!(
-                    "it was written, but could not be read back: {}",
-                    call.blank_error(error)
-                ))
-            })?;
+        let found = call.get(&target.entity.name, &ids).await.map_err(|error| {
+            WriteError::MaybeApplied(format!(
+                "it was written, but could not be read back: {}",
+                call.blank_error(error)
+            ))
+        })?;
         let mut items = found.into_iter();
         items
             .find(|item| ids.contains(&item.id) && !item.deleted)
@@ -389,7 +395,9 @@ fn failed(call: &Call<'_>, error: CallError) -> WriteError {
 
 /// The app did it, and our database failed.
 fn unstored(error: StoreError) -> WriteError {
-    WriteError::MaybeApplied(format!("it was written, but could not be stored here: {error}"))
+    WriteError::MaybeApplied(format!(
+        "it was written, but could not be stored here: {error}"
+    ))
 }
 
 /// True if the app complains of a record that the body refers to.

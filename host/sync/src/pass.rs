@@ -1,10 +1,11 @@
 //! One pass over one entity of one credential, page by page.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use rollout_catalog::Entity;
 use rollout_connectors::{Connector, Connectors, Environment, Live};
-use rollout_sandbox::{Page as Fetched, ReadScope};
+use rollout_sandbox::{CallError, Error, Item, Page as Fetched, ReadScope};
 use rollout_store::{Cursor, Outcome, Page, Schedule, SyncPhase, SyncRow, SyncStatus};
 use tokio::sync::watch;
 
@@ -16,6 +17,8 @@ use crate::{Settings, now};
 const LONGEST_CURSOR: usize = 64 * 1024;
 /// Most records on one page.
 const MOST_ITEMS: usize = 10_000;
+/// Most pages in a row that repeat the one before.
+const MOST_REPEATS: u32 = 100;
 
 /// What a pass needs.
 #[derive(Clone)]
@@ -51,25 +54,28 @@ impl Pass {
     /// while the next one is fetched.
     pub(crate) async fn run(&self, row: &SyncRow) -> Result<Tally, PassError> {
         let mut tally = Tally::default();
+        let mut repeats = Repeats::default();
         let mut cursor = row.cursor.clone();
         let mut asked = self.fetch(cursor.as_deref()).await?;
         loop {
             let done = asked.page.done;
             let next = check(&asked.page, cursor.as_deref())?;
+            repeats.count(&asked.page)?;
             let landing = tokio::spawn({
                 let (pass, row) = (self.clone(), row.clone());
                 async move { pass.land(asked, &row).await }
             });
             let fetched = match (&next, done) {
-                (Some(next), false) if !*self.stop.borrow() => {
-                    Some(self.fetch(Some(next)).await)
-                }
+                (Some(next), false) if !*self.stop.borrow() => Some(self.fetch(Some(next)).await),
                 _ => None,
             };
             let (outcome, quarantined) = landing
                 .await
                 .map_err(|_| PassError::Contract("landing was interrupted".into()))??;
             tally.add(&outcome, quarantined);
+            if !outcome.stale.is_empty() {
+                self.refetch(&outcome.stale).await?;
+            }
             if done {
                 return Ok(tally);
             }
@@ -96,21 +102,48 @@ impl Pass {
         Ok(Asked { page, stamp })
     }
 
-    async fn land(&self, asked: Asked, row: &SyncRow) -> Result<(Outcome, usize), PassError> {
-        let Asked { page: fetched, stamp } = asked;
+    /// Asks again for records that a write or a hook stored after the page was
+    /// asked for: what the page has of them is older than what is here.
+    async fn refetch(&self, ids: &[String]) -> Result<(), PassError> {
+        let stamp = self.environment.store().next_stamp().await?;
+        let call = self
+            .connectors
+            .call_for(&self.environment, &self.connector, &self.live)
+            .await?;
+        let items = match call.get(&self.entity.name, ids).await {
+            // Without `get` the next pass brings them.
+            Err(CallError::Connector(Error::Unsupported(_))) => return Ok(()),
+            result => result.map_err(|error| call.blank_error(error))?,
+        };
+        let page = self.page(items, stamp)?;
+        self.environment.store().land(page).await?;
+        Ok(())
+    }
+
+    /// Items as a page that is ready to land, but for cursor and schedule.
+    fn page(&self, items: Vec<Item>, stamp: i64) -> Result<Page<'_>, PassError> {
         let manifest = &self.connector.manifest;
         let offer = manifest.entity(&self.entity.name).ok_or_else(|| {
             PassError::Contract(format!("it no longer offers {}", self.entity.name))
         })?;
-        let now = now();
         let incoming = Incoming {
             entity: &self.entity,
             offer,
             resource: manifest.resource(&self.entity.name),
             credential: &self.live.credential,
         };
-        let mut page = Page::new(&self.live.credential, &self.entity.name, stamp, now);
-        incoming.fill(&mut page, fetched.items);
+        let mut page = Page::new(&self.live.credential, &self.entity.name, stamp, now());
+        incoming.fill(&mut page, items);
+        Ok(page)
+    }
+
+    async fn land(&self, asked: Asked, row: &SyncRow) -> Result<(Outcome, usize), PassError> {
+        let Asked {
+            page: fetched,
+            stamp,
+        } = asked;
+        let mut page = self.page(fetched.items, stamp)?;
+        let now = page.now;
         page.total = fetched.total.and_then(|total| i64::try_from(total).ok());
         page.cursor = match fetched.next {
             Some(next) => Cursor::At(next),
@@ -155,6 +188,32 @@ impl Tally {
     }
 }
 
+/// How often the pages of a pass were the same: a cursor that goes on is no sign
+/// that the records do.
+#[derive(Default)]
+struct Repeats {
+    page: Option<u64>,
+    times: u32,
+}
+
+impl Repeats {
+    fn count(&mut self, page: &Fetched) -> Result<(), PassError> {
+        let mut hasher = DefaultHasher::new();
+        for item in &page.items {
+            (&item.id, item.body.len()).hash(&mut hasher);
+        }
+        let page = Some(hasher.finish());
+        self.times = if self.page == page { self.times + 1 } else { 0 };
+        self.page = page;
+        if self.times > MOST_REPEATS {
+            let text =
+                format!("it repeats the page before it, and that {MOST_REPEATS} times in a row");
+            return Err(PassError::Contract(text));
+        }
+        Ok(())
+    }
+}
+
 /// What would make a pass endless or its state unbounded is refused.
 fn check(page: &Fetched, cursor: Option<&str>) -> Result<Option<String>, PassError> {
     let refuse = |text: String| Err(PassError::Contract(text));
@@ -170,9 +229,9 @@ fn check(page: &Fetched, cursor: Option<&str>) -> Result<Option<String>, PassErr
             "its cursor has {} bytes, and may have {LONGEST_CURSOR}",
             next.len()
         )),
-        Some(next) if !page.done && Some(next.as_str()) == cursor => {
-            refuse("its cursor is the one that it was asked with, so the pass would never end".into())
-        }
+        Some(next) if !page.done && Some(next.as_str()) == cursor => refuse(
+            "its cursor is the one that it was asked with, so the pass would never end".into(),
+        ),
         Some(next) if serde_json::from_str::<serde::de::IgnoredAny>(next).is_err() => {
             refuse("its cursor is not JSON".into())
         }

@@ -49,6 +49,9 @@ impl Bare {
         let instance = self.pre.instantiate_async(&mut store).await?;
         let guest = self.entities.load(&mut store, &instance)?;
         let answer = guest.call_get(&mut store, entity, &[]).await?;
-        answer.err().context("the connector offers the entity").map(drop)
+        answer
+            .err()
+            .context("the connector offers the entity")
+            .map(drop)
     }
 }

@@ -30,7 +30,9 @@ impl Ours {
     pub(crate) async fn load(bytes: Vec<u8>) -> Result<Self> {
         let sandbox = Sandbox::new(Limits::default())?;
         if !sandbox.is_pooled() {
-            bail!("this machine has no room for the pool of instances: P1 would measure something else");
+            bail!(
+                "this machine has no room for the pool of instances: P1 would measure something else"
+            );
         }
         let component = Component::load(&sandbox, bytes).await?;
         Ok(Self { sandbox, component })
@@ -52,7 +54,10 @@ pub(crate) fn measure(rounds: usize, component: &[u8]) -> Result<Report> {
     let ours = runtime.block_on(Ours::load(component.to_vec()))?;
     let bare = Bare::load(ours.sandbox.limits(), component)?;
     let host: Arc<dyn Host> = Arc::new(Canned(Vec::new()));
-    let mut sides = [Side::new("sandbox: limits, imports, WASI, permits"), Side::new("bare wasmtime")];
+    let mut sides = [
+        Side::new("sandbox: limits, imports, WASI, permits"),
+        Side::new("bare wasmtime"),
+    ];
     // The first round warms both up.
     for round in 0..=rounds {
         for (at, side) in sides.iter_mut().enumerate() {
@@ -84,5 +89,7 @@ pub(crate) fn measure(rounds: usize, component: &[u8]) -> Result<Report> {
 
 /// One thread, so that the CPU time is the work's.
 pub(crate) fn runtime() -> Result<Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
 }

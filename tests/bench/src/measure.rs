@@ -166,7 +166,10 @@ impl Process {
         let text = fs::read_to_string(&path).with_context(|| path.clone())?;
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let kib: u64 = kib.with_context(|| format!("no {name} in {path}"))?.trim().parse()?;
+        let kib: u64 = kib
+            .with_context(|| format!("no {name} in {path}"))?
+            .trim()
+            .parse()?;
         Ok(kib * 1024)
     }
 }

@@ -31,12 +31,16 @@ pub(crate) fn measure(rounds: usize, component: &[u8]) -> Result<Report> {
     let host: Arc<dyn Host> = Arc::new(Canned(body.clone().into_bytes()));
     let guest = async || -> Result<Vec<Item>> {
         let caller = Caller::new(&ours.sandbox, &ours.component, host.clone());
-        let page = caller.changes(ENTITY, &ReadScope::Full, None, PEOPLE).await?;
+        let page = caller
+            .changes(ENTITY, &ReadScope::Full, None, PEOPLE)
+            .await?;
         Ok(page.items)
     };
 
     let answer = body.clone();
-    let app = FakeApp::new().answer(move |_| Some(Reply::text(200, &answer))).start();
+    let app = FakeApp::new()
+        .answer(move |_| Some(Reply::text(200, &answer)))
+        .start();
     let native = || -> Result<Vec<rollout_connector::Item>> {
         let page = FollowUpBoss::changes(ENTITY, Scope::Full, Cursor::START, PEOPLE);
         app.take_requests();
@@ -50,7 +54,10 @@ pub(crate) fn measure(rounds: usize, component: &[u8]) -> Result<Report> {
     let same = native()?;
     ensure!(
         items.len() == PEOPLE as usize
-            && items.iter().map(|item| &item.body).eq(same.iter().map(|item| &item.body)),
+            && items
+                .iter()
+                .map(|item| &item.body)
+                .eq(same.iter().map(|item| &item.body)),
         "guest and native code map the page differently"
     );
     let bytes: usize = items.iter().map(|item| item.body.len()).sum();
@@ -72,7 +79,10 @@ pub(crate) fn measure(rounds: usize, component: &[u8]) -> Result<Report> {
                 _ => {
                     let pages = Round::of(PAGES, || landing.land(&items))?;
                     let operations = pages.operations * f64::from(PEOPLE);
-                    Round { operations, ..pages }
+                    Round {
+                        operations,
+                        ..pages
+                    }
                 }
             };
             if round > 0 {
@@ -103,13 +113,18 @@ pub(crate) fn measure(rounds: usize, component: &[u8]) -> Result<Report> {
 
 /// The page, from the simulator, as the connector asks for it.
 async fn sample() -> Result<String> {
-    let simulator = Simulator::start(Config::new(Dataset::bulk(100_000)).limits(RateLimits::off()))?;
+    let simulator =
+        Simulator::start(Config::new(Dataset::bulk(100_000)).limits(RateLimits::off()))?;
     let mut client = Client::connect(simulator.address()).await?;
     // Basic: the key, and no password.
     let header = [("authorization", "Basic ZmthX2RlbW86")];
     let path = "/v1/people?fields=allFields&includeTrash=true&sort=id&limit=100";
     let answer = client.get(path, &header).await?;
-    ensure!(answer.status == 200, "the simulator answered {}", answer.status);
+    ensure!(
+        answer.status == 200,
+        "the simulator answered {}",
+        answer.status
+    );
     String::from_utf8(answer.body).context("the simulator's page is not text")
 }
 
@@ -141,7 +156,10 @@ impl Landing {
     }
 
     fn land(&self, items: &[Item]) -> Result<()> {
-        let entity = self.catalog.by_name(ENTITY).context("the catalogue has people")?;
+        let entity = self
+            .catalog
+            .by_name(ENTITY)
+            .context("the catalogue has people")?;
         let mut references = ReferenceIds::new(&self.credential);
         for item in items {
             black_box(entity.land(&item.body, &mut references)?);

@@ -90,7 +90,13 @@ impl Goal {
 
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, value, goal, unit, .. } = self;
+        let Self {
+            what,
+            value,
+            goal,
+            unit,
+            ..
+        } = self;
         let sign = if self.at_least { "≥" } else { "≤" };
         let verdict = match self.gap() {
             gap if gap <= 0.0 => "met".to_owned(),
@@ -115,8 +121,16 @@ impl fmt::Display for Report {
         }
         if !self.rows.is_empty() {
             let mut table = vec![
-                ["", "µs each", "(min–max)", "per second", "(min–max)", "CPU-ms/1,000", "peak RSS"]
-                    .map(str::to_owned),
+                [
+                    "",
+                    "µs each",
+                    "(min–max)",
+                    "per second",
+                    "(min–max)",
+                    "CPU-ms/1,000",
+                    "peak RSS",
+                ]
+                .map(str::to_owned),
             ];
             table.extend(self.rows.iter().map(|row| {
                 [
@@ -204,7 +218,10 @@ mod tests {
         let missed = Goal::at_most("instance", exactly(1.42), 1.3, "x").to_string();
         assert!(missed.ends_with("missed by 0.12"), "{missed}");
         let missed = Goal::at_least("sync", exactly(12_000.0), 15_000.0, "/s").to_string();
-        assert!(missed.ends_with("goal ≥ 15,000/s: missed by 3,000"), "{missed}");
+        assert!(
+            missed.ends_with("goal ≥ 15,000/s: missed by 3,000"),
+            "{missed}"
+        );
     }
 
     #[test]

@@ -68,7 +68,11 @@ impl Client {
     /// Sends the bytes of a request and reads the whole answer.
     pub(crate) async fn answer(&mut self, request: &[u8]) -> Result<Answer> {
         let head = self.exchange(request).await?;
-        let body = self.buffer.get(head.head..head.head + head.body).unwrap_or_default().to_vec();
+        let body = self
+            .buffer
+            .get(head.head..head.head + head.body)
+            .unwrap_or_default()
+            .to_vec();
         Ok(Answer {
             status: head.status,
             body,
@@ -132,8 +136,14 @@ mod tests {
 
     #[test]
     fn a_head_is_read_when_it_is_complete() {
-        assert!(read_head(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap().is_none());
-        let head = read_head(b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nabc").unwrap().unwrap();
+        assert!(
+            read_head(b"HTTP/1.1 200 OK\r\nContent-Le")
+                .unwrap()
+                .is_none()
+        );
+        let head = read_head(b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nabc")
+            .unwrap()
+            .unwrap();
         assert_eq!((head.status, head.head, head.body), (404, 45, 7));
         assert!(read_head(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
     }

@@ -1,4 +1,5 @@
-//! The connectors, built and left as `target/connectors/KEY.wasm`.
+//! The connectors, built and left as `target/connectors/KEY.wasm`; beside them, for
+//! the tests, the one that misbehaves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,10 +24,29 @@ pub fn build_connectors() -> Result<PathBuf> {
     build(&step)
 }
 
+/// Builds the connector that misbehaves, which is no connector to ship, and answers
+/// the folder that holds it as `misbehaving.wasm`.
+///
+/// # Errors
+/// As [`build_connectors`].
+pub fn build_misbehaving() -> Result<PathBuf> {
+    let step = Step::silent();
+    target::ensure(&step)?;
+    build_misbehaving_at(&step)
+}
+
 pub(crate) fn build(step: &Step) -> Result<PathBuf> {
+    build_all(&tree::connectors_workspace(), tree::connectors(), step)
+}
+
+pub(crate) fn build_misbehaving_at(step: &Step) -> Result<PathBuf> {
+    build_all(&tree::misbehaving_workspace(), tree::misbehaving(), step)
+}
+
+/// Builds the connectors of a workspace and leaves them in `folder`.
+fn build_all(workspace: &Path, folder: PathBuf, step: &Step) -> Result<PathBuf> {
     let arguments = ["--release", "--target", GUEST_TARGET];
-    let artifacts = cargo::build(&tree::connectors_workspace(), &arguments, step)?;
-    let folder = tree::connectors();
+    let artifacts = cargo::build(workspace, &arguments, step)?;
     fs::create_dir_all(&folder)
         .with_context(|| format!("can't make the folder {}", folder.display()))?;
     let mut components = 0;
@@ -35,7 +55,7 @@ pub(crate) fn build(step: &Step) -> Result<PathBuf> {
         components += 1;
     }
     if components == 0 {
-        bail!("example-connectors holds no connector");
+        bail!("{} holds no connector", tree::shown(workspace));
     }
     Ok(folder)
 }

@@ -22,6 +22,6 @@ mod tree;
 mod verify;
 
 pub use binaries::{host_binary, simulator_binary};
-pub use components::build_connectors;
+pub use components::{build_connectors, build_misbehaving};
 pub use demo::{Demo, demo};
 pub use verify::verify;

@@ -24,6 +24,17 @@ pub(crate) fn connectors() -> PathBuf {
     root().join("target/connectors")
 }
 
+/// The workspace of the connector that misbehaves.
+pub(crate) fn misbehaving_workspace() -> PathBuf {
+    root().join("tests/misbehaving")
+}
+
+/// Where the connector that misbehaves is left: apart from the others, so that no
+/// demo shows it.
+pub(crate) fn misbehaving() -> PathBuf {
+    root().join("target/misbehaving/connectors")
+}
+
 /// Everything a demo writes.
 pub(crate) fn demo() -> PathBuf {
     root().join("target/demo")

@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::{Map, Number, Value};
+
 use super::Scalar;
 use crate::error::Error;
 
@@ -137,6 +139,47 @@ impl<'a> Reader<'a> {
         Ok(list)
     }
 
+    /// Reads any value as a tree. Of members of one name the last stays.
+    pub fn value(&mut self) -> Result<Value, Malformed> {
+        // Checks depth and numbers; what follows can rely on it.
+        let mut inside = Reader::new(self.raw()?);
+        inside.tree()
+    }
+
+    fn tree(&mut self) -> Result<Value, Malformed> {
+        match self.peek() {
+            Some(b'{') => {
+                self.at += 1;
+                let mut members = Map::new();
+                let mut first = true;
+                while let Some(name) = self.name(first)? {
+                    first = false;
+                    members.insert(name.into_owned(), self.tree()?);
+                }
+                Ok(Value::Object(members))
+            }
+            Some(b'[') => {
+                self.at += 1;
+                let mut items = Vec::new();
+                while self.element(items.is_empty())? {
+                    items.push(self.tree()?);
+                }
+                Ok(Value::Array(items))
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                let number = self.raw()?.parse::<Number>();
+                number
+                    .map(Value::Number)
+                    .or_else(|_| self.fail("not a number"))
+            }
+            _ => Ok(match self.scalar()? {
+                Scalar::Flag(flag) => Value::Bool(flag),
+                Scalar::Text(text) => Value::String(text.into_owned()),
+                _ => Value::Null,
+            }),
+        }
+    }
+
     /// Passes a value and gives its text.
     pub fn raw(&mut self) -> Result<&'a str, Malformed> {
         self.peek();
@@ -235,6 +278,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
+    #[inline(always)]
     fn colon(&mut self) -> Result<(), Malformed> {
         match self.take(b':') {
             true => Ok(()),
@@ -248,6 +292,7 @@ impl<'a> Reader<'a> {
         self.goes_on(first, b']')
     }
 
+    #[inline(always)]
     fn goes_on(&mut self, first: bool, end: u8) -> Result<bool, Malformed> {
         match self.peek() {
             Some(byte) if byte == end => {
@@ -264,7 +309,16 @@ impl<'a> Reader<'a> {
     }
 
     /// The next byte that is no white space.
+    #[inline(always)]
     fn peek(&mut self) -> Option<u8> {
+        // Mostly there is none; a loop costs a check of the host's clock.
+        match self.text.as_bytes().get(self.at) {
+            Some(b'\0'..=b' ') => self.pass_white_space(),
+            byte => byte.copied(),
+        }
+    }
+
+    fn pass_white_space(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         loop {
             match bytes.get(self.at) {
@@ -287,6 +341,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
+    #[inline]
     fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
         let from = self.at + 1;
         let escaped = self.pass_string()?;
@@ -298,23 +353,33 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes a string, checking it; true if it holds escapes. At its quote.
+    #[inline(always)]
     fn pass_string(&mut self) -> Result<bool, Malformed> {
         self.at += 1;
-        let mut escaped = false;
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        self.at += plain(rest);
+        match self.text.as_bytes().get(self.at) {
+            Some(b'"') => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ => self.pass_escapes(),
+        }
+    }
+
+    /// Passes the rest of a string that holds more than plain characters.
+    fn pass_escapes(&mut self) -> Result<bool, Malformed> {
         loop {
-            self.at += plain(self.text.as_bytes().get(self.at..).unwrap_or_default());
             match self.text.as_bytes().get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(escaped);
+                    return Ok(true);
                 }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.pass_escape()?;
-                }
+                Some(b'\\') => self.pass_escape()?,
                 Some(_) => return self.fail("a control character in a text"),
                 None => return self.fail("a text without an end"),
             }
+            self.at += plain(self.text.as_bytes().get(self.at..).unwrap_or_default());
         }
     }
 
@@ -341,7 +406,8 @@ impl<'a> Reader<'a> {
             return Ok(Scalar::Whole(whole));
         }
         // Beyond what a number can be: odd, but no reason to lose the page.
-        let number = serde_json::from_str(self.since(from));
+        let number = self.since(from).parse::<Number>().ok();
+        let number = number.and_then(|number| number.as_f64());
         Ok(number.map_or(Scalar::None, Scalar::Number))
     }
 
@@ -350,12 +416,16 @@ impl<'a> Reader<'a> {
         let bytes = self.text.as_bytes();
         let negative = bytes.get(self.at) == Some(&b'-');
         self.at += usize::from(negative);
-        let (from, mut whole) = (self.at, Some(0_u64));
+        let (from, mut whole) = (self.at, 0_u64);
         while let Some(digit @ b'0'..=b'9') = bytes.get(self.at) {
-            whole =
-                whole.and_then(|whole| whole.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+            whole = whole.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
             self.at += 1;
         }
+        // Beyond 19 digits it may not fit.
+        let mut whole = match self.at - from {
+            0..=19 => Some(whole),
+            _ => self.since(from).parse().ok(),
+        };
         if self.at == from || (bytes.get(from) == Some(&b'0') && self.at > from + 1) {
             return self.fail("not a number");
         }
@@ -387,32 +457,55 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes go by until a quote, a backslash or a control character:
-/// eight at a time, by arithmetic on the whole word.
+/// How many bytes go by until a quote, a backslash or a control character.
+#[inline(always)]
 pub(super) fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    /// The high bit of every byte of `word` that is zero (and, harmlessly, of
-    /// some above the lowest such byte).
-    const fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & HIGH
+    // Names and most texts end in the first words, which are looked at
+    // without a loop.
+    if let Some((first, rest)) = bytes.split_first_chunk::<8>() {
+        if let Some(at) = special(first) {
+            return at;
+        }
+        if let Some(second) = rest.first_chunk::<8>()
+            && let Some(at) = special(second)
+        {
+            return 8 + at;
+        }
     }
+    long_plain(bytes)
+}
+
+fn long_plain(bytes: &[u8]) -> usize {
     let mut passed = 0;
     let mut rest = bytes;
     while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = zeros(word ^ (ONES * b'"' as u64));
-        let backslash = zeros(word ^ (ONES * b'\\' as u64));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let found = quote | backslash | control;
-        if found != 0 {
-            return passed + found.trailing_zeros() as usize / 8;
+        if let Some(at) = special(chunk) {
+            return passed + at;
         }
         passed += 8;
         rest = tail;
     }
     let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1F);
     passed + rest.iter().position(ends).unwrap_or(rest.len())
+}
+
+/// The first quote, backslash or control character among eight bytes, found by
+/// arithmetic on the whole word.
+#[inline(always)]
+fn special(bytes: &[u8; 8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    /// The high bit of every byte of `word` that is zero (and, harmlessly, of
+    /// some above the lowest such byte).
+    const fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word
+    }
+    let word = u64::from_le_bytes(*bytes);
+    let quote = zeros(word ^ (ONES * b'"' as u64));
+    let backslash = zeros(word ^ (ONES * b'\\' as u64));
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let found = (quote | backslash | control) & HIGH;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 /// The code unit of an escape `\uXXXX` at this place.
@@ -576,6 +669,14 @@ mod tests {
             );
         }
         assert_eq!(Reader::new("1e400").scalar().unwrap(), Scalar::None);
+        assert_eq!(
+            Reader::new("[1e400]").value().unwrap_err().why,
+            "not a number"
+        );
+        for sample in SAMPLES.iter().filter(|sample| !sample.contains("e400")) {
+            let theirs: Value = serde_json::from_str(sample).unwrap();
+            assert_eq!(Reader::new(sample).value().unwrap(), theirs);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
 
 use super::Writer;
 use crate::records::Id;
@@ -29,6 +30,7 @@ pub enum Scalar<'a> {
 
 impl<'a> Scalar<'a> {
     /// The text, or the decimal text of a number.
+    #[inline]
     pub fn text(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(text),
@@ -43,6 +45,7 @@ impl<'a> Scalar<'a> {
     }
 
     /// An id: a number but 0, or a text but `""` and `"0"`, which mean "none".
+    #[inline]
     pub fn id(self) -> Option<Id<'a>> {
         match self {
             Self::Whole(0) => None,
@@ -57,6 +60,7 @@ impl<'a> Scalar<'a> {
     }
 
     /// `true` and `false`, 1 and 0, also as texts.
+    #[inline]
     pub fn flag(&self) -> Option<bool> {
         match self {
             Self::Flag(flag) => Some(*flag),
@@ -75,12 +79,21 @@ impl<'a> Scalar<'a> {
         match self {
             Self::Whole(number) => Some(*number as f64),
             Self::Number(number) => Some(*number),
-            Self::Text(text) => serde_json::from_str(text.trim()).ok(),
+            Self::Text(text) => text.trim().parse::<Number>().ok()?.as_f64(),
             Self::None | Self::Flag(_) => None,
         }
     }
 
+    /// A whole number that is not negative.
+    pub fn whole(&self) -> Option<u64> {
+        match self {
+            Self::Whole(number) => Some(*number),
+            _ => None,
+        }
+    }
+
     /// A moment or a date, in the form of [`time::normalize`].
+    #[inline]
     pub fn moment(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => time::normalize(text),
@@ -89,6 +102,7 @@ impl<'a> Scalar<'a> {
     }
 
     /// The text as it is, if it is one.
+    #[inline]
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),

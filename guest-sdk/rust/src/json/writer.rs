@@ -1,9 +1,8 @@
 //! Writing records: straight into the text that is handed over.
 //!
-//! The counterpart of [`Reader`](super::Reader), small and without generics. It
-//! writes into a `String`, so nothing is checked for being UTF-8 again.
+//! The counterpart of [`Reader`](super::Reader), small and without generics.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::reader::plain;
 
@@ -16,60 +15,104 @@ pub trait Write {
     fn write(&self, out: &mut Writer);
 }
 
+/// The JSON text of a value.
+pub fn text_of(value: &impl Write) -> String {
+    let mut out = Writer::default();
+    value.write(&mut out);
+    out.finish()
+}
+
 /// JSON text in the making.
 #[derive(Debug, Default)]
 pub struct Writer {
-    text: String,
+    text: Vec<u8>,
 }
 
 impl Writer {
     /// A writer with room for so many bytes.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
-            text: String::with_capacity(capacity),
+            text: Vec::with_capacity(capacity),
         }
     }
 
     /// The text written.
     pub fn finish(self) -> String {
-        self.text
+        // What was written came from texts, cut where a character is ASCII.
+        String::from_utf8(self.text).unwrap_or_default()
     }
 
     /// Writes a value's text.
     pub fn text(&mut self, text: &str) {
-        self.text.push('"');
-        let mut rest = text;
-        loop {
-            let (clean, special) = rest
-                .split_at_checked(plain(rest.as_bytes()))
-                .unwrap_or((rest, ""));
-            self.text.push_str(clean);
-            let mut after = special.chars();
-            match after.next() {
-                Some(character) => self.escape(character),
-                None => break,
-            }
-            rest = after.as_str();
+        let bytes = text.as_bytes();
+        self.text.reserve(bytes.len() + 2);
+        self.text.push(b'"');
+        if plain(bytes) == bytes.len() {
+            self.copy(bytes);
+        } else {
+            bytes.iter().for_each(|byte| self.byte(*byte));
         }
-        self.text.push('"');
+        self.text.push(b'"');
     }
 
-    fn escape(&mut self, character: char) {
-        let short = match character {
-            '"' => '"',
-            '\\' => '\\',
-            '\n' => 'n',
-            '\r' => 'r',
-            '\t' => 't',
-            control => {
-                let code = u32::from(control);
-                let digit = |value| char::from_digit(value & 15, 16).unwrap_or('0');
-                self.text.push_str("\\u00");
-                self.text.extend([digit(code >> 4), digit(code)]);
+    /// Copies bytes. A copy of a length that isn't known beforehand is a call
+    /// out of the sandbox, so short ones go word by word.
+    #[inline]
+    fn copy(&mut self, bytes: &[u8]) {
+        const LONG: usize = 64;
+        if bytes.len() > LONG {
+            self.text.extend_from_slice(bytes);
+            return;
+        }
+        let (mut rest, mut words) = (bytes, false);
+        while let Some((word, tail)) = rest.split_first_chunk::<8>() {
+            self.text.extend_from_slice(word);
+            (rest, words) = (tail, true);
+        }
+        match (bytes.last_chunk::<8>(), rest.len()) {
+            (_, 0) => {}
+            // Once more the last word, over what is there of it already.
+            (Some(word), missing) if words => {
+                self.text
+                    .truncate((self.text.len() + missing).saturating_sub(8));
+                self.text.extend_from_slice(word);
+            }
+            _ => {
+                if let Some((half, tail)) = rest.split_first_chunk::<4>() {
+                    self.text.extend_from_slice(half);
+                    rest = tail;
+                }
+                rest.iter().for_each(|byte| self.text.push(*byte));
+            }
+        }
+    }
+
+    /// Writes one byte of a text, escaped if need be.
+    fn byte(&mut self, byte: u8) {
+        match byte {
+            b'"' | b'\\' | 0..=0x1F => self.escape(byte),
+            byte => self.text.push(byte),
+        }
+    }
+
+    fn escape(&mut self, byte: u8) {
+        let short = match byte {
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..=0x1F => {
+                let digit = |value: u8| match value & 15 {
+                    low @ 0..=9 => b'0' + low,
+                    high => b'a' - 10 + high,
+                };
+                self.text.extend_from_slice(b"\\u00");
+                self.text
+                    .extend_from_slice(&[digit(byte >> 4), digit(byte)]);
                 return;
             }
+            itself => itself,
         };
-        self.text.extend(['\\', short]);
+        self.text.extend_from_slice(&[b'\\', short]);
     }
 
     /// Writes a whole number.
@@ -86,7 +129,7 @@ impl Writer {
             }
         }
         let written = digits.get(digits.len() - used..).unwrap_or_default();
-        self.text.extend(written.iter().copied().map(char::from));
+        self.text.extend_from_slice(written);
     }
 
     /// Writes any number, without a fraction where it has none. JSON has no
@@ -96,60 +139,63 @@ impl Writer {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if number.fract() == 0.0 && number.abs() < EXACT {
             if number < 0.0 {
-                self.text.push('-');
+                self.text.push(b'-');
             }
             self.whole(number.abs() as u64);
         } else {
-            self.raw(&Value::from(number).to_string());
+            let number = Number::from_f64(number).map(|number| number.to_string());
+            self.raw(number.as_deref().unwrap_or("null"));
         }
     }
 
     /// Writes `true` or `false`.
     pub fn flag(&mut self, flag: bool) {
-        self.text.push_str(if flag { "true" } else { "false" });
+        self.raw(if flag { "true" } else { "false" });
     }
 
     /// Writes text that is JSON already.
     pub fn raw(&mut self, json: &str) {
-        self.text.push_str(json);
+        self.text.extend_from_slice(json.as_bytes());
     }
 
     /// Begins an object.
     pub fn begin(&mut self) {
-        self.text.push('{');
+        self.text.push(b'{');
     }
 
     /// Writes a member's name, and what separates it from the one before.
     pub fn name(&mut self, name: &str) {
-        self.comma('{');
+        self.comma(b'{');
         self.text(name);
-        self.text.push(':');
+        self.text.push(b':');
     }
 
     /// Writes a member's name that needs no escapes.
-    pub(crate) fn plain_name(&mut self, quoted_with_colon: &str) {
-        self.comma('{');
-        self.text.push_str(quoted_with_colon);
+    #[inline(always)]
+    pub(crate) fn plain_name<const N: usize>(&mut self, quoted_with_colon: &[u8; N]) {
+        self.comma(b'{');
+        self.text.extend_from_slice(quoted_with_colon);
     }
 
     /// Ends an object.
     pub fn end(&mut self) {
-        self.text.push('}');
+        self.text.push(b'}');
     }
 
     /// Writes a list.
     pub fn list<T: Write>(&mut self, items: &[T]) {
-        self.text.push('[');
+        self.text.push(b'[');
         for item in items {
-            self.comma('[');
+            self.comma(b'[');
             item.write(self);
         }
-        self.text.push(']');
+        self.text.push(b']');
     }
 
-    fn comma(&mut self, bracket: char) {
-        if !self.text.ends_with(bracket) {
-            self.text.push(',');
+    #[inline]
+    fn comma(&mut self, bracket: u8) {
+        if self.text.last() != Some(&bracket) {
+            self.text.push(b',');
         }
     }
 }

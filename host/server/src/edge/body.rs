@@ -22,12 +22,20 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A body without Content-Type is taken for JSON; another type, or a compressed body, is 415, more than `limit` bytes 413, not JSON
 /// (or nested over 128 deep) 400 with line and column, a body that dawdles 408. Of a repeated key the last counts.
 pub async fn read_json(request: Request, limit: usize) -> Result<Option<Value>, ApiError> {
+    read_json_within(request, limit, READ_TIMEOUT).await
+}
+
+pub(super) async fn read_json_within(
+    request: Request,
+    limit: usize,
+    patience: Duration,
+) -> Result<Option<Value>, ApiError> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return Ok(None);
     }
     check_format(&parts.headers)?;
-    let text = match tokio::time::timeout(READ_TIMEOUT, read(body, limit)).await {
+    let text = match tokio::time::timeout(patience, read(body, limit)).await {
         Ok(text) => text?,
         Err(_) => return Err(ApiError::body_timeout()),
     };

@@ -5,20 +5,16 @@
 //! the library waits without end to learn the version). At `max_connections` no more are accepted; the rest queue in the kernel. On shutdown the
 //! listener closes first, requests in flight are finished, and after `drain_timeout` what is left is cut.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use bytes::Bytes;
 use http::Request;
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -140,18 +136,14 @@ async fn connection(
 ) {
     // Answers leave in one piece; waiting for more to send would only add the peer's delayed ACK.
     let _ = stream.set_nodelay(true);
-    let requests = Arc::new(Requests::default());
+    let requests = AtomicU64::new(0);
     let service = service_fn(|request: Request<Incoming>| {
-        let request_done = Requests::begin(&requests);
+        requests.fetch_add(1, Ordering::Relaxed);
         let mut app = app.clone();
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            let Ok(response) = app.call(request).await;
-            Ok::<_, Infallible>(response.map(|body| Answer {
-                body,
-                _done: request_done,
-            }))
+            app.call(request).await
         }
     });
     let mut conversation =
@@ -174,83 +166,17 @@ async fn connection(
                 closing = true;
                 conversation.as_mut().graceful_shutdown();
             }
-            _ = watch.tick(), if !closing => match requests.since(&mut seen) {
-                Traffic::Some => {}
-                // Nothing came in a whole period: before the first request there is nothing to be polite about.
-                Traffic::NeverAny => return,
-                Traffic::NoneLately => {
+            _ = watch.tick(), if !closing => match requests.load(Ordering::Relaxed) {
+                // Before the first request there is nothing to be polite about.
+                0 => return,
+                // None came in a whole period; one that takes longer is still answered.
+                same if same == seen => {
                     closing = true;
                     conversation.as_mut().graceful_shutdown();
                 }
+                more => seen = more,
             },
         }
-    }
-}
-
-/// The requests of one connection, counted.
-#[derive(Debug, Default)]
-struct Requests {
-    begun: AtomicU64,
-    done: AtomicU64,
-}
-
-enum Traffic {
-    Some,
-    NoneLately,
-    NeverAny,
-}
-
-impl Requests {
-    fn begin(this: &Arc<Requests>) -> RequestDone {
-        this.begun.fetch_add(1, Ordering::Relaxed);
-        RequestDone(Arc::clone(this))
-    }
-
-    /// Whether a request is in flight, or began after the last look.
-    fn since(&self, seen: &mut u64) -> Traffic {
-        let done = self.done.load(Ordering::Relaxed);
-        let begun = self.begun.load(Ordering::Relaxed);
-        let before = std::mem::replace(seen, begun);
-        match begun {
-            0 => Traffic::NeverAny,
-            _ if begun > done || begun > before => Traffic::Some,
-            _ => Traffic::NoneLately,
-        }
-    }
-}
-
-/// Counts its request as done when it goes, however the request ends.
-struct RequestDone(Arc<Requests>);
-
-impl Drop for RequestDone {
-    fn drop(&mut self) {
-        self.0.done.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// An answer's body: its request is in flight until the last byte is handed over.
-struct Answer {
-    body: Body,
-    _done: RequestDone,
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

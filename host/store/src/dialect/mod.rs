@@ -31,7 +31,11 @@ pub(crate) const KEY_CHUNKS: [usize; 6] = [1024, 256, 64, 16, 4, 1];
 
 /// The largest of the sizes that so many rows fill.
 pub(crate) fn chunk(sizes: &[usize], rows: usize) -> usize {
-    sizes.iter().copied().find(|size| *size <= rows).unwrap_or(1)
+    sizes
+        .iter()
+        .copied()
+        .find(|size| *size <= rows)
+        .unwrap_or(1)
 }
 
 /// A name as SQL: quoted, because the API's names are in camelCase.

@@ -76,8 +76,9 @@ impl Parts {
     fn into_sql(mut self) -> String {
         self.flush();
         let groups = self.expressions.chunks(ARGUMENTS);
-        let groups: Vec<String> =
-            groups.map(|group| format!("concat({})", group.join(", "))).collect();
+        let groups: Vec<String> = groups
+            .map(|group| format!("concat({})", group.join(", ")))
+            .collect();
         groups.join(" || ")
     }
 }

@@ -35,9 +35,9 @@ const READER_IDLE: Duration = Duration::from_secs(60);
 const WRITER_CACHE_KIB: u32 = 8 * 1024;
 const READER_CACHE_KIB: u32 = 2 * 1024;
 /// A table row is about 2.5 KB: three fit in this page, one in half of it.
-const PAGE_BYTES: u32 = 4 * 1024;
+const PAGE_BYTES: u32 = 8 * 1024;
 /// The log is copied into the file every 16 MiB.
-const CHECKPOINT_PAGES: u32 = 4 * 1024;
+const CHECKPOINT_PAGES: u32 = 2 * 1024;
 /// A log that readers kept from being restarted is cut off beyond 128 MiB.
 const LOG_PAGES_MAX: i64 = 16 * 1024;
 const LOG_BYTES_KEPT: u32 = 32 * 1024 * 1024;
@@ -90,16 +90,23 @@ pub(crate) async fn open(path: &Path) -> Result<(Pool, Pool)> {
 /// Keeps the log from growing without bound. Readers that overlap all the time
 /// keep SQLite from starting the log again; this waits for a gap between them.
 pub(crate) async fn bound_log(writer: &Pool) -> Result<()> {
-    let row = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(writer).await?;
+    let row = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+        .fetch_one(writer)
+        .await?;
     if row.try_get::<i64, _>(1)? > LOG_PAGES_MAX {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(writer)
+            .await?;
     }
     Ok(())
 }
 
 /// What a refusal means; the code is SQLite's extended result code.
 pub(crate) fn fault(refusal: &dyn DatabaseError) -> Fault {
-    let code = refusal.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+    let code = refusal
+        .code()
+        .and_then(|code| code.parse::<u32>().ok())
+        .unwrap_or_default();
     match code & 0xff {
         // BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN
         5 | 6 | 7 | 8 | 10 | 13 | 14 => Fault::Unavailable,
@@ -115,7 +122,9 @@ pub(crate) fn fault(refusal: &dyn DatabaseError) -> Fault {
 /// `{clustered}` after a table whose rows lie in the order of its key, and the
 /// column types `{bytes}` and `{json}`.
 pub(crate) fn migration(text: &str) -> String {
-    text.replace("{clustered}", "WITHOUT ROWID").replace("{bytes}", "BLOB").replace("{json}", "TEXT")
+    text.replace("{clustered}", "WITHOUT ROWID")
+        .replace("{bytes}", "BLOB")
+        .replace("{json}", "TEXT")
 }
 
 fn column_type(kind: Kind) -> &'static str {
@@ -168,11 +177,17 @@ pub(crate) fn create_entity_table(table: &str, columns: &[String]) -> Vec<String
 pub(crate) fn create_indexes(table: &str, equals: &[&str]) -> Vec<String> {
     let on = |suffix: &str, columns: String| {
         let name = quote(&format!("host_{table}_{suffix}"));
-        format!("CREATE INDEX IF NOT EXISTS {name} ON {} ({columns})", quote(table))
+        format!(
+            "CREATE INDEX IF NOT EXISTS {name} ON {} ({columns})",
+            quote(table)
+        )
     };
     let mut indexes = vec![on("credential", quote("credentialId"))];
     for column in equals {
-        indexes.push(on(column, format!("{}, {}", quote("credentialId"), quote(column))));
+        indexes.push(on(
+            column,
+            format!("{}, {}", quote("credentialId"), quote(column)),
+        ));
     }
     indexes
 }
@@ -209,7 +224,13 @@ pub(crate) fn values(columns: usize, rows: usize) -> String {
 pub(crate) fn upsert(table: &str, columns: &[&str], rows: usize) -> String {
     let table = quote(table);
     let names: Vec<String> = columns.iter().map(|name| quote(name)).collect();
-    let constant = ["id", "credentialId", "appKey", "host_upstream_id", "rolloutUpdated"];
+    let constant = [
+        "id",
+        "credentialId",
+        "appKey",
+        "host_upstream_id",
+        "rolloutUpdated",
+    ];
     let changes: Vec<String> = columns
         .iter()
         .filter(|name| !constant.contains(name))
@@ -233,13 +254,19 @@ pub(crate) fn upsert(table: &str, columns: &[&str], rows: usize) -> String {
 
 /// The largest `host_seq` that the table ever gave out.
 pub(crate) fn last_seq(table: &str) -> String {
-    format!("SELECT coalesce(MAX(seq), 0) FROM sqlite_sequence WHERE name = {}", super::literal(table))
+    format!(
+        "SELECT coalesce(MAX(seq), 0) FROM sqlite_sequence WHERE name = {}",
+        super::literal(table)
+    )
 }
 
 /// All rows of a query as one JSON array of arrays. The driver passes every
 /// row from thread to thread; one long row is much cheaper than many short.
 pub(crate) fn as_one(columns: &[&str], from: &str) -> String {
-    format!("SELECT json_group_array(json_array({})) FROM {from}", columns.join(", "))
+    format!(
+        "SELECT json_group_array(json_array({})) FROM {from}",
+        columns.join(", ")
+    )
 }
 
 /// Bytes as text, inside of [`as_one`].

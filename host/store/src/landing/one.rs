@@ -1,7 +1,7 @@
 //! Single records: what a write through the API, or a fetch for a webhook,
 //! brought.
 
-use super::{Outcome, Page, Record, candidates};
+use super::{Outcome, Page, Record};
 use crate::ids::{Reference, record_id};
 use crate::{Credential, EnvStore, Result, now};
 
@@ -36,16 +36,12 @@ impl EnvStore {
     /// before don't overwrite it. Answers this host's id and what changed; the
     /// row is read with [`EnvStore::get_json`].
     pub async fn land_one(&self, one: OneRecord<'_>) -> Result<(String, Change)> {
-        let table = self.table(one.entity)?;
         let id = record_id(one.credential, one.entity, &one.record.upstream_id);
-        let stamp = self.next_stamp().await?;
-        let candidates = candidates(table, one.credential, one.entity, vec![one.record]);
-        let mut page = Page::new(one.credential, one.entity, stamp, now());
+        let mut page = Page::new(one.credential, one.entity, self.next_stamp().await?, now());
+        page.records.push(one.record);
         page.references = one.references;
         page.lenient = one.lenient;
-        let mut tx = self.db.write().await?;
-        let outcome = self.land_in(&mut tx, table, page, candidates).await?;
-        self.db.commit(tx).await?;
+        let outcome = self.land(page).await?;
         Ok((id, change(&outcome)))
     }
 
@@ -59,7 +55,10 @@ impl EnvStore {
         let mut page = Page::new(credential, entity, self.next_stamp().await?, now());
         page.deleted.push(upstream_id.to_owned());
         let outcome = self.land(page).await?;
-        Ok((record_id(credential, entity, upstream_id), !outcome.deleted.is_empty()))
+        Ok((
+            record_id(credential, entity, upstream_id),
+            !outcome.deleted.is_empty(),
+        ))
     }
 }
 

@@ -17,8 +17,12 @@ impl Landing<'_, '_> {
         }
         let credential = self.page.credential;
         let ids = RecordIds::new(&credential.id, credential.created_at, self.page.entity);
-        let upstream: HashMap<String, &str> =
-            self.page.deleted.iter().map(|upstream| (ids.id(upstream), upstream.as_str())).collect();
+        let upstream: HashMap<String, &str> = self
+            .page
+            .deleted
+            .iter()
+            .map(|upstream| (ids.id(upstream), upstream.as_str()))
+            .collect();
         let list: Vec<&str> = upstream.keys().map(String::as_str).collect();
         let list = json_list(&list);
         let newer = format!(
@@ -26,18 +30,28 @@ impl Landing<'_, '_> {
             self.table.sql_name,
             dialect::in_list("$1"),
         );
-        let newer = sqlx::query_scalar(AssertSqlSafe(newer)).bind(&list).bind(self.page.stamp);
+        let newer = sqlx::query_scalar(AssertSqlSafe(newer))
+            .bind(&list)
+            .bind(self.page.stamp);
         let newer: Vec<String> = newer.fetch_all(&mut **self.tx).await?;
         let delete = format!(
             "DELETE FROM {} WHERE \"id\" {} AND host_stamp <= $2 RETURNING \"id\"",
             self.table.sql_name,
             dialect::in_list("$1"),
         );
-        let delete = sqlx::query_scalar(AssertSqlSafe(delete)).bind(&list).bind(self.page.stamp);
+        let delete = sqlx::query_scalar(AssertSqlSafe(delete))
+            .bind(&list)
+            .bind(self.page.stamp);
         self.outcome.deleted = delete.fetch_all(&mut **self.tx).await?;
         let gone = upstream.iter().filter(|(id, _)| !newer.contains(id));
-        let gone: Vec<(&str, &str)> = gone.map(|(id, upstream)| (id.as_str(), *upstream)).collect();
-        self.outcome.stale.extend(newer.iter().filter_map(|id| Some((*upstream.get(id)?).to_owned())));
+        let gone: Vec<(&str, &str)> = gone
+            .map(|(id, upstream)| (id.as_str(), *upstream))
+            .collect();
+        self.outcome.stale.extend(
+            newer
+                .iter()
+                .filter_map(|id| Some((*upstream.get(id)?).to_owned())),
+        );
         self.insert_tombstones(&gone).await
     }
 
@@ -65,11 +79,17 @@ impl Landing<'_, '_> {
     pub(super) async fn references(&mut self, store: &EnvStore) -> Result<()> {
         let mut by_entity: HashMap<&str, Vec<&Reference>> = HashMap::new();
         for reference in &self.page.references {
-            by_entity.entry(&reference.entity).or_default().push(reference);
+            by_entity
+                .entry(&reference.entity)
+                .or_default()
+                .push(reference);
         }
         for (entity, mut references) in by_entity {
             if let Ok(table) = store.table(entity) {
-                let ids: Vec<&str> = references.iter().map(|reference| reference.id.as_str()).collect();
+                let ids: Vec<&str> = references
+                    .iter()
+                    .map(|reference| reference.id.as_str())
+                    .collect();
                 let known = format!(
                     "SELECT \"id\" FROM {} WHERE \"id\" {}",
                     table.sql_name,
@@ -112,8 +132,14 @@ impl Landing<'_, '_> {
              AND upstream_id {}",
             dialect::in_list("$3"),
         );
-        let back: Vec<String> = landed.into_iter().chain(self.page.deleted.iter().cloned()).collect();
-        let delete = sqlx::query(AssertSqlSafe(sql)).bind(credential).bind(entity).bind(json_list(&back));
+        let back: Vec<String> = landed
+            .into_iter()
+            .chain(self.page.deleted.iter().cloned())
+            .collect();
+        let delete = sqlx::query(AssertSqlSafe(sql))
+            .bind(credential)
+            .bind(entity)
+            .bind(json_list(&back));
         delete.execute(&mut **self.tx).await?;
         for quarantined in &self.page.quarantined {
             sqlx::query(
@@ -132,7 +158,10 @@ impl Landing<'_, '_> {
         let count = sqlx::query_scalar(
             "SELECT COUNT(*) FROM host_quarantine WHERE credential_id = $1 AND entity = $2",
         );
-        Ok(count.bind(credential).bind(entity).fetch_one(&mut **self.tx).await?)
+        Ok(count
+            .bind(credential)
+            .bind(entity)
+            .fetch_one(&mut **self.tx)
+            .await?)
     }
 }
-

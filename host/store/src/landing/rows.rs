@@ -15,8 +15,16 @@ use crate::{Result, StoreError, api_time};
 /// What is stored under a record's id.
 #[derive(Clone, Copy)]
 enum Stored {
-    Row { seq: i64, hash: u128, original_hash: u128, stamp: i64, catalog: i64 },
-    Tombstone { stamp: i64 },
+    Row {
+        seq: i64,
+        hash: u128,
+        original_hash: u128,
+        stamp: i64,
+        catalog: i64,
+    },
+    Tombstone {
+        stamp: i64,
+    },
 }
 
 /// The same as the database writes it.
@@ -33,7 +41,9 @@ struct StoredText<'a>(
 impl StoredText<'_> {
     fn read(&self) -> Option<Stored> {
         let StoredText(_, stamp, seq, catalog, hash, original_hash) = *self;
-        let Some(seq) = seq else { return Some(Stored::Tombstone { stamp }) };
+        let Some(seq) = seq else {
+            return Some(Stored::Tombstone { stamp });
+        };
         Some(Stored::Row {
             seq,
             stamp,
@@ -65,11 +75,13 @@ struct Row {
 impl Landing<'_, '_> {
     pub(super) async fn rows(&mut self, candidates: Vec<Candidate>) -> Result<()> {
         if candidates.is_empty() {
-            return Ok(());
+            return self.keep_keys(Vec::new(), None).await;
         }
         let text = self.stored(&candidates).await?;
         let stored: Vec<StoredText<'_>> = serde_json::from_str(&text)?;
-        let stored: HashMap<&str, &StoredText<'_>> = stored.iter().map(|row| (row.0, row)).collect();
+        let stored: HashMap<&str, &StoredText<'_>> =
+            stored.iter().map(|row| (row.0, row)).collect();
+        let mut first_seq = None;
         let mut next_seq = None;
         let mut rows = Vec::with_capacity(candidates.len());
         let mut keys = Vec::new();
@@ -77,7 +89,8 @@ impl Landing<'_, '_> {
         let mut scratch = Vec::with_capacity(2048);
         for mut candidate in candidates {
             let found = stored.get(candidate.id.as_str()).map(|row| {
-                row.read().ok_or_else(|| StoreError::Corrupt(format!("the row {}", row.0)))
+                row.read()
+                    .ok_or_else(|| StoreError::Corrupt(format!("the row {}", row.0)))
             });
             let (seq, told) = match self.verdict(&candidate, found.transpose()?, &mut scratch) {
                 Verdict::Unchanged => {
@@ -94,6 +107,7 @@ impl Landing<'_, '_> {
                         None => self.last_seq().await? + 1,
                     };
                     next_seq = Some(seq + 1);
+                    first_seq.get_or_insert(seq);
                     keys.extend(candidate.keys.drain(..).map(|key| (key, seq)));
                     if reappears {
                         reappeared.push(candidate.id.clone());
@@ -112,32 +126,55 @@ impl Landing<'_, '_> {
                     (None, false)
                 }
             };
-            rows.push(Row { candidate, seq, told });
+            rows.push(Row {
+                candidate,
+                seq,
+                told,
+            });
         }
         self.upsert(rows).await?;
-        self.insert_keys(keys).await?;
+        self.keep_keys(keys, first_seq).await?;
         self.forget_tombstones(&reappeared).await
     }
 
     /// What is stored under the candidates' ids, as JSON.
     async fn stored(&mut self, candidates: &[Candidate]) -> Result<String> {
-        let ids: Vec<&str> = candidates.iter().map(|candidate| candidate.id.as_str()).collect();
+        let ids: Vec<&str> = candidates
+            .iter()
+            .map(|candidate| candidate.id.as_str())
+            .collect();
         let stored = sqlx::query_scalar(AssertSqlSafe(Arc::clone(&self.table.stored)));
-        Ok(stored.bind(json_list(&ids)).fetch_one(&mut **self.tx).await?)
+        Ok(stored
+            .bind(json_list(&ids))
+            .fetch_one(&mut **self.tx)
+            .await?)
     }
 
     async fn last_seq(&mut self) -> Result<i64> {
         let last = dialect::last_seq(&self.table.entity.table);
-        Ok(sqlx::query_scalar(AssertSqlSafe(last)).fetch_one(&mut **self.tx).await?)
+        Ok(sqlx::query_scalar(AssertSqlSafe(last))
+            .fetch_one(&mut **self.tx)
+            .await?)
     }
 
-    fn verdict(&self, candidate: &Candidate, stored: Option<Stored>, scratch: &mut Vec<u8>) -> Verdict {
+    fn verdict(
+        &self,
+        candidate: &Candidate,
+        stored: Option<Stored>,
+        scratch: &mut Vec<u8>,
+    ) -> Verdict {
         let current = i64::from(Catalog::VERSION);
         match stored {
             None => Verdict::Create { reappears: false },
             Some(Stored::Tombstone { stamp }) if stamp > self.page.stamp => Verdict::Stale,
             Some(Stored::Tombstone { .. }) => Verdict::Create { reappears: true },
-            Some(Stored::Row { seq, hash, original_hash, stamp, catalog }) => {
+            Some(Stored::Row {
+                seq,
+                hash,
+                original_hash,
+                stamp,
+                catalog,
+            }) => {
                 let same_fields = hash == candidate.hash;
                 if same_fields && original_hash == candidate.original_hash {
                     return Verdict::Unchanged;
@@ -168,9 +205,12 @@ impl Landing<'_, '_> {
             arguments.reserve(size * self.table.width, 0);
             for row in rows.by_ref().take(size) {
                 let updated = row.told.then(|| Arc::clone(&now));
-                self.bind(&mut arguments, row, updated).map_err(sqlx::Error::Encode)?;
+                self.bind(&mut arguments, row, updated)
+                    .map_err(sqlx::Error::Encode)?;
             }
-            sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut **self.tx).await?;
+            sqlx::query_with(AssertSqlSafe(sql), arguments)
+                .execute(&mut **self.tx)
+                .await?;
         }
         Ok(())
     }
@@ -182,7 +222,13 @@ impl Landing<'_, '_> {
         row: Row,
         updated: Option<Arc<str>>,
     ) -> Result<(), BoxDynError> {
-        let Candidate { id, record, hash, original_hash, .. } = row.candidate;
+        let Candidate {
+            id,
+            record,
+            hash,
+            original_hash,
+            ..
+        } = row.candidate;
         arguments.add(row.seq)?;
         arguments.add(id)?;
         arguments.add(Arc::clone(&self.credential_id))?;
@@ -197,27 +243,12 @@ impl Landing<'_, '_> {
         arguments.add(record.original)?;
         let stored = self.table.entity.columns().len();
         let missing = stored.saturating_sub(record.cells.len());
-        let cells = record.cells.into_iter().chain(std::iter::repeat_n(Cell::Null, missing));
+        let cells = record
+            .cells
+            .into_iter()
+            .chain(std::iter::repeat_n(Cell::Null, missing));
         for cell in cells.take(stored) {
             dialect::bind(arguments, cell)?;
-        }
-        Ok(())
-    }
-
-    /// Sorted, because neighbours in the index share its pages.
-    async fn insert_keys(&mut self, mut keys: Vec<(i64, i64)>) -> Result<()> {
-        keys.sort_unstable();
-        keys.dedup();
-        let mut keys = keys.as_slice();
-        while !keys.is_empty() {
-            let (size, sql) = self.table.key_insert(keys.len());
-            let (chunk, rest) = keys.split_at(size);
-            keys = rest;
-            let mut insert = sqlx::query(AssertSqlSafe(sql));
-            for (key, seq) in chunk {
-                insert = insert.bind(*key).bind(*seq);
-            }
-            insert.execute(&mut **self.tx).await?;
         }
         Ok(())
     }
@@ -226,7 +257,10 @@ impl Landing<'_, '_> {
         if ids.is_empty() {
             return Ok(());
         }
-        let sql = format!("DELETE FROM host_tombstones WHERE id {}", dialect::in_list("$1"));
+        let sql = format!(
+            "DELETE FROM host_tombstones WHERE id {}",
+            dialect::in_list("$1")
+        );
         let delete = sqlx::query(AssertSqlSafe(sql)).bind(json_list(ids));
         delete.execute(&mut **self.tx).await?;
         Ok(())

@@ -56,9 +56,9 @@ pub(crate) fn log_flood() -> Result<Page, Error> {
     one_person()
 }
 
-/// One line of twenty megabytes.
+/// One line of fifteen megabytes.
 pub(crate) fn log_line() -> Result<Page, Error> {
-    log::info("flood ".repeat(20 << 20 >> 3));
+    log::info("flood ".repeat(5 << 19));
     one_person()
 }
 

@@ -78,8 +78,6 @@ pub(crate) fn look_around(needles: &[String]) -> Result<Page, Error> {
     let mut input = Vec::new();
     let read = std::io::stdin().take(1 << 20).read_to_end(&mut input);
     let _ = writeln!(seen, "{variables:?} {arguments:?} {read:?} {input:?}");
-    let files = std::fs::read_dir("/").map(|entries| entries.count());
-    let _ = writeln!(seen, "{files:?}");
 
     let found: Vec<usize> = needles.iter().map(|needle| in_memory(needle)).collect();
     black_box(&answers);

@@ -1,0 +1,205 @@
+//! Keys whose entries are made later.
+//!
+//! The key index is sorted by hashes, so the keys of a page of new records
+//! touch as many pages of the index as there are keys, and a first sync would
+//! spend most of its time there. While an entity's first pass runs, keys are
+//! therefore gathered and entered many thousands at a time, sorted. Until then
+//! `host_sync.keys_behind` says behind which row they are missing; who reads by
+//! key looks at those rows one by one. What is gathered is in memory only: it
+//! can be made again from the rows.
+
+use std::collections::HashMap;
+
+use rollout_catalog::{Cell, Match};
+use sqlx::{AssertSqlSafe, Row as _};
+use tokio::sync::MutexGuard;
+
+use super::{Fence, Landing, Page};
+use crate::database::Tx;
+use crate::dialect;
+use crate::keys::Keys;
+use crate::sync_state::SyncPhase;
+use crate::table::EntityTable;
+use crate::{EnvStore, Result, StoreError};
+
+/// Keys that a store gathers, for all syncs together: 16 bytes each.
+const GATHERED_MAX: usize = 64 * 1024;
+
+/// Gathered keys by credential and entity.
+pub(crate) type Backlogs = HashMap<(String, String), Backlog>;
+
+/// The keys of one entity's rows behind `behind`.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    behind: i64,
+    keys: Vec<(i64, i64)>,
+}
+
+/// Whoever lands holds this from before his transaction until after it, so
+/// that what is gathered and what is stored agree.
+pub(crate) struct Gathered<'s>(MutexGuard<'s, Backlogs>);
+
+impl EnvStore {
+    pub(crate) async fn gathered(&self) -> Gathered<'_> {
+        Gathered(self.backlogs.lock().await)
+    }
+
+    /// Enters what was gathered for an entity whose first pass is over: a page
+    /// with nothing on it does.
+    pub(crate) async fn enter_keys(&self, credential_id: &str, entity: &str) -> Result<()> {
+        let credential = self.credential(credential_id).await?;
+        let credential = credential.ok_or(StoreError::NotFound("credential"))?;
+        self.land(Page::new(&credential, entity, 0, 0))
+            .await
+            .map(drop)
+    }
+}
+
+impl Gathered<'_> {
+    /// Takes what was gathered before the page, from the rows if need be.
+    pub(super) async fn take(
+        &mut self,
+        tx: &mut Tx,
+        table: &EntityTable,
+        page: &Page<'_>,
+        fence: &Fence,
+    ) -> Result<Option<Backlog>> {
+        let name = (page.credential.id.clone(), page.entity.to_owned());
+        let kept = self.0.remove(&name);
+        let Some(behind) = fence.keys_behind else {
+            return Ok(None);
+        };
+        match kept {
+            Some(kept) if kept.behind == behind => Ok(Some(kept)),
+            _ => Backlog::of_rows(tx, table, &page.credential.id, behind)
+                .await
+                .map(Some),
+        }
+    }
+
+    /// Keeps what a page that is stored now left to be entered.
+    pub(crate) fn keep(&mut self, credential_id: &str, entity: &str, backlog: Option<Backlog>) {
+        if let Some(backlog) = backlog {
+            self.0
+                .insert((credential_id.to_owned(), entity.to_owned()), backlog);
+        }
+    }
+
+    /// Drops what was gathered for a credential.
+    pub(crate) fn forget(&mut self, credential_id: &str) {
+        self.0
+            .retain(|(credential, _), _| credential != credential_id);
+    }
+
+    pub(super) fn room(&self) -> usize {
+        GATHERED_MAX.saturating_sub(self.0.values().map(|backlog| backlog.keys.len()).sum())
+    }
+}
+
+impl Backlog {
+    /// Behind which row keys are missing.
+    pub(super) fn behind(&self) -> i64 {
+        self.behind
+    }
+
+    async fn of_rows(
+        tx: &mut Tx,
+        table: &EntityTable,
+        credential_id: &str,
+        behind: i64,
+    ) -> Result<Self> {
+        let columns: Vec<String> = table
+            .keyed
+            .iter()
+            .map(|column| dialect::quote(&column.name))
+            .collect();
+        let sql = format!(
+            "SELECT host_seq, {} FROM {} WHERE \"credentialId\" = $1 AND host_seq > $2",
+            columns.join(", "),
+            table.sql_name,
+        );
+        let keys_of = Keys::new(credential_id);
+        let mut keys = Vec::new();
+        let mut found = Vec::new();
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(credential_id)
+            .bind(behind);
+        for row in rows.fetch_all(&mut **tx).await? {
+            let seq: i64 = row.try_get(0)?;
+            for (at, column) in table.keyed.iter().enumerate() {
+                let text = row
+                    .try_get::<Option<String>, _>(at + 1)?
+                    .unwrap_or_default();
+                let cell = if column.matching == Match::Digits {
+                    Cell::Text(text)
+                } else {
+                    Cell::Json(text)
+                };
+                keys_of.collect(column, &cell, &mut found);
+            }
+            keys.extend(found.drain(..).map(|key| (key, seq)));
+        }
+        Ok(Self { behind, keys })
+    }
+}
+
+impl Landing<'_, '_> {
+    /// Gathers the keys of a first pass's new rows; enters all others, and with
+    /// them what was gathered once it is enough or the first pass is over.
+    pub(super) async fn keep_keys(
+        &mut self,
+        keys: Vec<(i64, i64)>,
+        first_seq: Option<i64>,
+    ) -> Result<()> {
+        let ends = self
+            .page
+            .schedule
+            .as_ref()
+            .is_some_and(|schedule| schedule.phase != SyncPhase::First);
+        if !self.first_pass || ends {
+            let mut all = self
+                .backlog
+                .take()
+                .map(|backlog| backlog.keys)
+                .unwrap_or_default();
+            all.extend(keys);
+            return self.enter(all).await;
+        }
+        if self.backlog.is_none() {
+            self.backlog = first_seq.map(|seq| Backlog {
+                behind: seq - 1,
+                keys: Vec::new(),
+            });
+        }
+        let Some(mut backlog) = self.backlog.take() else {
+            return self.enter(keys).await;
+        };
+        let (new, known): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|(_, seq)| *seq > backlog.behind);
+        self.enter(known).await?;
+        backlog.keys.extend(new);
+        if backlog.keys.len() > self.room {
+            return self.enter(backlog.keys).await;
+        }
+        self.backlog = Some(backlog);
+        Ok(())
+    }
+
+    /// Sorted, because neighbours in the index share its pages.
+    async fn enter(&mut self, mut keys: Vec<(i64, i64)>) -> Result<()> {
+        keys.sort_unstable();
+        keys.dedup();
+        let mut keys = keys.as_slice();
+        while !keys.is_empty() {
+            let (size, sql) = self.table.key_insert(keys.len());
+            let (chunk, rest) = keys.split_at(size);
+            keys = rest;
+            let mut insert = sqlx::query(AssertSqlSafe(sql));
+            for (key, seq) in chunk {
+                insert = insert.bind(*key).bind(*seq);
+            }
+            insert.execute(&mut **self.tx).await?;
+        }
+        Ok(())
+    }
+}

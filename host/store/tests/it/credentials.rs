@@ -1,0 +1,254 @@
+//! Consumers and credentials, from connecting to the last row's deletion.
+
+use std::collections::BTreeMap;
+
+use rollout_store::{
+    CredentialChange, CredentialStatus, Expected, ListQuery, StoreError, record_id,
+};
+use serde_json::json;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::fixture::{Fixture, NOW, list, new_credential};
+
+fn secrets(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(slot, sealed)| ((*slot).to_owned(), (*sealed).to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_consumer_is_made_once() {
+    let fixture = Fixture::new().await;
+    let again = fixture.store.consumer("alice").await.unwrap();
+    assert_eq!(again.id, fixture.consumer);
+    assert_eq!(fixture.store.find_consumer("bob").await.unwrap(), None);
+    let both = tokio::join!(fixture.store.consumer("bob"), fixture.store.consumer("bob"));
+    assert_eq!(both.0.unwrap(), both.1.unwrap());
+}
+
+#[tokio::test]
+async fn the_same_account_of_the_same_consumer_is_one_credential() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let again = new_credential("acme", "account-1");
+    let refused = store
+        .insert_credential(&again, &fixture.consumer, &secrets(&[]))
+        .await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))));
+    let found = store
+        .find_by_external(&fixture.consumer, "acme", "account-1")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found, fixture.credential);
+
+    store
+        .put_secrets(&found.id, &secrets(&[("token", "1"), ("session", "2")]))
+        .await
+        .unwrap();
+    let change = CredentialChange {
+        label: Some("New".to_owned()),
+        status: Some(CredentialStatus::Broken("key revoked".to_owned())),
+        ..Default::default()
+    };
+    let changed = store.update_credential(&found.id, &change).await.unwrap();
+    assert_eq!(changed.label.as_deref(), Some("New"));
+    assert_eq!(
+        changed.status,
+        CredentialStatus::Broken("key revoked".to_owned())
+    );
+    assert_eq!((changed.fields, changed.plan), (found.fields, found.plan));
+    assert_eq!(store.secrets(&found.id).await.unwrap().len(), 2);
+    let change = CredentialChange {
+        fields: Some(json!({"region": "us"})),
+        status: Some(CredentialStatus::Ok),
+        secrets: Some(secrets(&[("token", "3")])),
+        ..Default::default()
+    };
+    store.update_credential(&found.id, &change).await.unwrap();
+    let stored = store.credential(&found.id).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.fields, stored.status),
+        (json!({"region": "us"}), CredentialStatus::Ok)
+    );
+    assert_eq!(
+        store.secrets(&found.id).await.unwrap(),
+        secrets(&[("token", "3")])
+    );
+
+    let bob = store.consumer("bob").await.unwrap();
+    store
+        .insert_credential(&again, &bob.id, &secrets(&[]))
+        .await
+        .unwrap();
+    let missing = store.update_credential("no-such-id", &change).await;
+    assert!(matches!(missing, Err(StoreError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_shared_credential_belongs_to_both() {
+    let fixture = Fixture::new().await;
+    let (store, id) = (&fixture.store, fixture.credential.id.as_str());
+    let bob = store.consumer("bob").await.unwrap();
+    assert_eq!(store.credential_of(&bob.id, id).await.unwrap(), None);
+    store.share_credential(id, &bob.id).await.unwrap();
+    store.share_credential(id, &bob.id).await.unwrap();
+    assert!(store.credential_of(&bob.id, id).await.unwrap().is_some());
+    assert_eq!(store.consumers_of(id).await.unwrap().len(), 2);
+    assert_eq!(
+        store
+            .credentials_of(&bob.id, Some("acme"))
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        store
+            .credentials_of(&bob.id, Some("other"))
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+    let nobody = store.share_credential(id, "cons_nobody").await;
+    assert!(matches!(nobody, Err(StoreError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn deleting_a_credential_leaves_nothing_of_it_and_everything_of_others() {
+    let fixture = Fixture::new().await;
+    let other = fixture.connect("account-2").await;
+    let store = &fixture.store;
+    let body =
+        json!({"name": "Ann", "ownerId": 1, "tags": ["a"], "emails": [{"value": "a@x.org"}]});
+    for credential in [&fixture.credential, &other] {
+        for round in 0..3 {
+            let mut page = fixture.page().await;
+            page.credential = credential;
+            page.records = (0..500)
+                .map(|n| fixture.person(&format!("{round}-{n}"), body.clone()))
+                .collect();
+            page.deleted = vec!["0-1".to_owned()];
+            page.references = vec![rollout_store::Reference {
+                id: record_id(credential, "users", "1"),
+                entity: "users".to_owned(),
+                upstream_id: "1".to_owned(),
+            }];
+            store.land(page).await.unwrap();
+        }
+        store
+            .set_state(&credential.id, "k", b"v", Expected::Any)
+            .await
+            .unwrap();
+        store
+            .put_secrets(&credential.id, &secrets(&[("token", "1")]))
+            .await
+            .unwrap();
+    }
+    let before = counts(&fixture, &other.id).await;
+    store
+        .delete_credential(&fixture.credential.id)
+        .await
+        .unwrap();
+    assert_eq!(counts(&fixture, &fixture.credential.id).await, vec![0; 8]);
+    assert_eq!(counts(&fixture, &other.id).await, before);
+    assert_eq!(
+        store.credential(&fixture.credential.id).await.unwrap(),
+        None
+    );
+    assert!(matches!(
+        store.land(fixture.page().await).await,
+        Err(StoreError::NotFound(_))
+    ));
+    let query = ListQuery::new(&other.id, fixture.people(), 10);
+    assert_eq!(list(store, &query).await.0.total, 1499);
+    let again = store.delete_credential(&fixture.credential.id).await;
+    assert!(matches!(again, Err(StoreError::NotFound(_))));
+    // Its keys are gone too: only the other's are left.
+    let pool = raw(&fixture).await;
+    let keys: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM host_keys_rollout_people")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert!((2 * 1499..=2 * 1500).contains(&keys), "{keys}");
+}
+
+#[tokio::test]
+async fn an_interrupted_purge_goes_on_at_start_up() {
+    let fixture = Fixture::new().await;
+    let people = (0..50).map(|n| fixture.person(&n.to_string(), json!({"name": "Ann"})));
+    fixture.land(people.collect()).await;
+    let pool = raw(&fixture).await;
+    for statement in [
+        "INSERT INTO host_purges SELECT id, '', created_at FROM host_credentials",
+        "DELETE FROM host_credentials",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    let fixture = fixture.reopen().await;
+    assert_eq!(counts(&fixture, &fixture.credential.id).await[0], 50);
+    fixture.store.purge().await.unwrap();
+    assert_eq!(counts(&fixture, &fixture.credential.id).await, vec![0; 8]);
+}
+
+#[tokio::test]
+async fn an_entity_that_is_opted_out_starts_over() {
+    let fixture = Fixture::new().await;
+    fixture
+        .land(vec![fixture.person("1", json!({"name": "Ann"}))])
+        .await;
+    fixture
+        .store
+        .forget_sync(&fixture.credential.id, "people")
+        .await
+        .unwrap();
+    assert!(matches!(
+        fixture.store.land(fixture.page().await).await,
+        Err(StoreError::NotFound(_))
+    ));
+    assert_eq!(fixture.list(&fixture.query()).await.0.total, 0);
+    fixture
+        .store
+        .plan_sync(&fixture.credential.id, &["people"], NOW)
+        .await
+        .unwrap();
+    let outcome = fixture
+        .land(vec![fixture.person("1", json!({"name": "Ann"}))])
+        .await;
+    assert_eq!((outcome.created.len(), outcome.records), (1, 1));
+}
+
+async fn raw(fixture: &Fixture) -> SqlitePool {
+    SqlitePool::connect_with(SqliteConnectOptions::new().filename(fixture.path()))
+        .await
+        .unwrap()
+}
+
+/// Rows that mention the credential, per table.
+async fn counts(fixture: &Fixture, credential_id: &str) -> Vec<i64> {
+    let pool = raw(fixture).await;
+    let mut counts = Vec::new();
+    for (table, column) in [
+        ("rollout_people", "\"credentialId\""),
+        ("host_credential_consumers", "credential_id"),
+        ("host_secrets", "credential_id"),
+        ("host_state", "credential_id"),
+        ("host_sync", "credential_id"),
+        ("host_ids", "credential_id"),
+        ("host_tombstones", "credential_id"),
+        ("host_purges", "credential_id"),
+    ] {
+        let count = format!("SELECT COUNT(*) FROM {table} WHERE {column} = $1");
+        let row = sqlx::query(AssertSqlSafe(count))
+            .bind(credential_id)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        counts.push(row.get(0));
+    }
+    counts
+}

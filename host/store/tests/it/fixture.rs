@@ -1,0 +1,223 @@
+//! A store with one connected account.
+
+use std::path::PathBuf;
+
+use rollout_catalog::{Catalog, Category, Entity, EntityFile};
+use rollout_store::{
+    Credential, CredentialStatus, EnvStore, List, ListQuery, Narrow, Outcome, Page, Record,
+    ReferenceIds, new_credential_id,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A small entity with every kind of column and of filter.
+pub const PEOPLE: &str = r##"{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "title": "Person", "description": "A contact.", "type": "object",
+  "x-entity": { "collection": "people", "core": true, "order": 2 },
+  "properties": {
+    "id": { "type": "string", "format": "uuid", "x-host": true },
+    "name": { "type": "string" },
+    "stage": { "type": ["string", "null"], "x-filter": { "param": "stage", "match": "equals" } },
+    "ownerId": { "type": ["string", "null"], "x-reference": "users" },
+    "price": { "type": ["number", "null"] },
+    "rank": { "type": "integer", "x-filter": { "param": "rank", "match": "equals" } },
+    "active": { "type": ["boolean", "null"], "x-filter": { "param": "active", "match": "equals" } },
+    "fax": { "type": "string", "x-filter": { "param": "fax", "match": "digits" } },
+    "tags": { "type": ["array", "null"], "items": { "type": "string" }, "x-filter": { "param": "tags", "match": "any-item" } },
+    "emails": { "type": "array", "x-filter": { "param": "email", "match": "entry-value" },
+      "items": { "type": "object", "required": ["value"], "properties": { "value": { "type": "string" } } } },
+    "phones": { "type": "array", "x-filter": { "param": "phone", "match": "entry-digits" },
+      "items": { "type": "object", "required": ["value"], "properties": { "value": { "type": "string" } } } },
+    "created": { "type": ["string", "null"], "format": "date-time" },
+    "rolloutUpdated": { "type": "string", "format": "date-time", "x-host": true },
+    "originalIds": { "$ref": "#/$defs/originalIds", "x-host": true },
+    "original": { "$ref": "#/$defs/original", "x-host": true }
+  },
+  "x-custom-fields": true
+}"##;
+
+pub const USERS: &str = r##"{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "title": "User", "description": "A member of staff.", "type": "object",
+  "x-entity": { "collection": "users", "core": true, "order": 1 },
+  "properties": {
+    "id": { "type": "string", "format": "uuid", "x-host": true },
+    "name": { "type": "string" },
+    "rolloutUpdated": { "type": "string", "format": "date-time", "x-host": true },
+    "originalIds": { "$ref": "#/$defs/originalIds", "x-host": true },
+    "original": { "$ref": "#/$defs/original", "x-host": true }
+  }
+}"##;
+
+pub fn catalog_of(people: &str) -> Catalog {
+    let file = |name, text| EntityFile {
+        category: "crm",
+        name,
+        text,
+    };
+    Catalog::of([file("people", people), file("users", USERS)]).unwrap()
+}
+
+pub const NOW: i64 = 1_751_469_561_000;
+
+pub struct Fixture {
+    pub directory: TempDir,
+    pub catalog: Catalog,
+    pub store: EnvStore,
+    pub consumer: String,
+    pub credential: Credential,
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = catalog_of(PEOPLE);
+        let store = EnvStore::open(&directory.path().join("dev.sqlite"), &catalog)
+            .await
+            .unwrap();
+        let consumer = store.consumer("alice").await.unwrap().id;
+        let credential = new_credential("acme", "account-1");
+        store
+            .insert_credential(&credential, &consumer, &Default::default())
+            .await
+            .unwrap();
+        store
+            .plan_sync(&credential.id, &["people", "users"], NOW)
+            .await
+            .unwrap();
+        Self {
+            directory,
+            catalog,
+            store,
+            consumer,
+            credential,
+        }
+    }
+
+    /// One more connected account.
+    pub async fn connect(&self, external_id: &str) -> Credential {
+        let credential = new_credential("acme", external_id);
+        self.store
+            .insert_credential(&credential, &self.consumer, &Default::default())
+            .await
+            .unwrap();
+        self.store
+            .plan_sync(&credential.id, &["people", "users"], NOW)
+            .await
+            .unwrap();
+        credential
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("dev.sqlite")
+    }
+
+    /// The same after a restart of the program.
+    pub async fn reopen(self) -> Self {
+        self.store.close().await;
+        let store = EnvStore::open(&self.path(), &self.catalog).await.unwrap();
+        Self { store, ..self }
+    }
+
+    pub fn people(&self) -> &Entity {
+        self.catalog.entity(Category::Crm, "people").unwrap()
+    }
+
+    pub async fn page(&self) -> Page<'_> {
+        Page::new(
+            &self.credential,
+            "people",
+            self.store.next_stamp().await.unwrap(),
+            NOW,
+        )
+    }
+
+    /// Lands people with a stamp of their own.
+    pub async fn land(&self, people: Vec<Record>) -> Outcome {
+        let mut page = self.page().await;
+        page.records = people;
+        self.store.land(page).await.unwrap()
+    }
+
+    pub async fn remove(&self, upstream_ids: &[&str]) -> Outcome {
+        let mut page = self.page().await;
+        page.deleted = upstream_ids.iter().map(|id| (*id).to_owned()).collect();
+        self.store.land(page).await.unwrap()
+    }
+
+    pub fn person(&self, upstream_id: &str, body: Value) -> Record {
+        let original = json!({"people": body}).to_string();
+        self.person_with_original(upstream_id, body, &original)
+    }
+
+    pub fn person_with_original(&self, upstream_id: &str, body: Value, original: &str) -> Record {
+        let entity = self.catalog.by_name("people").unwrap();
+        let mut references = ReferenceIds::new(&self.credential);
+        Record {
+            upstream_id: upstream_id.to_owned(),
+            cells: entity
+                .land(&body.to_string(), &mut references)
+                .unwrap()
+                .cells,
+            original_ids: json!({"people": upstream_id}).to_string(),
+            original: original.to_owned(),
+        }
+    }
+
+    pub fn query(&self) -> ListQuery<'_> {
+        ListQuery::new(&self.credential.id, self.people(), 100)
+    }
+
+    pub async fn list(&self, query: &ListQuery<'_>) -> (List, Vec<Value>) {
+        list(&self.store, query).await
+    }
+
+    /// The app's ids of the rows that fit the filters, sorted, and the total.
+    pub async fn narrowed(&self, filters: &[(&str, &[&str])]) -> (Vec<String>, i64) {
+        let filters = filters.iter().map(|(field, values)| Narrow {
+            field: (*field).to_owned(),
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+        });
+        let query = ListQuery {
+            filters: filters.collect(),
+            ..self.query()
+        };
+        let (list, rows) = self.list(&query).await;
+        let mut ids: Vec<String> = rows.iter().map(upstream_id).collect();
+        ids.sort();
+        (ids, list.total)
+    }
+}
+
+pub async fn list(store: &EnvStore, query: &ListQuery<'_>) -> (List, Vec<Value>) {
+    let mut out = b"[".to_vec();
+    let list = store.list_json(query, &mut out).await.unwrap();
+    out.push(b']');
+    let text = String::from_utf8(out).unwrap();
+    let rows: Vec<Value> =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(rows.len(), list.count as usize);
+    (list, rows)
+}
+
+pub fn upstream_id(row: &Value) -> String {
+    row["originalIds"]["people"].as_str().unwrap().to_owned()
+}
+
+pub fn new_credential(app_key: &str, external_id: &str) -> Credential {
+    let (id, created_at) = new_credential_id();
+    Credential {
+        id,
+        app_key: app_key.to_owned(),
+        plan: "api-key".to_owned(),
+        label: Some("Alice's account".to_owned()),
+        avatar: None,
+        external_id: external_id.to_owned(),
+        fields: json!({"region": "eu"}),
+        entities_to_sync: json!({"notes": true}),
+        status: CredentialStatus::Ok,
+        created_at,
+        updated_at: created_at,
+    }
+}

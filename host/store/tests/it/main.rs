@@ -1,0 +1,22 @@
+//! The store on real SQLite files.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    missing_docs
+)]
+
+mod fixture;
+
+mod control;
+mod crash;
+mod credentials;
+mod landing;
+mod migrations;
+mod model;
+mod paging;
+mod reading;
+mod state;
