@@ -5,10 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rollout_test_apps::follow_up_boss::{Dataset, Fault, Simulator};
 
-use crate::fixtures::{API_KEY, Client, HostUnderTest, Setup, app, until};
+use crate::fixtures::{API_KEY, Client, HostUnderTest, Setup, app, only, until};
 use crate::sync_oracle::Shown;
 
 const PEOPLE: usize = 5000;
+/// People of the account whose sync is stopped once.
+const STOPPED: usize = 1500;
 const PAGE: usize = 50;
 const KILLS: usize = 10;
 /// How long the app takes for an answer: a hundred of them take longer than all
@@ -18,6 +20,7 @@ const LONGEST: u64 = 300;
 
 fn setup(app: &Simulator) -> Setup {
     Setup::against(app)
+        .connectors(only("follow-up-boss"))
         .set("sync.page_records", PAGE as i64)
         .set("sync.retry_first", "50ms")
 }
@@ -69,7 +72,7 @@ async fn killed_at_random_it_loses_and_repeats_nothing() {
     app.clear_faults();
     let account = host.client("killed").of(&credential);
     account.wait_synced(&credential).await;
-    assert_whole(&app, &host, &account).await;
+    assert_whole(&app, &host, &account, PEOPLE).await;
 
     // A page that was under way is read again, and the request that begins a sync
     // may be, too; what has landed is not.
@@ -83,7 +86,7 @@ async fn killed_at_random_it_loses_and_repeats_nothing() {
 
 #[tokio::test]
 async fn stopped_in_the_middle_it_drains_and_goes_on() {
-    let app = app(Dataset::bulk(PEOPLE as u64));
+    let app = app(Dataset::bulk(STOPPED as u64));
     app.fail_next(1_000_000, Fault::Delay(PAUSE));
     let mut host = HostUnderTest::start(setup(&app)).await;
     let credential = host
@@ -102,14 +105,14 @@ async fn stopped_in_the_middle_it_drains_and_goes_on() {
     .await;
     host.stop();
     let landed = host.sql().await.count("rollout_people").await;
-    assert!((500..PEOPLE as i64).contains(&landed), "{landed}");
+    assert!((500..STOPPED as i64).contains(&landed), "{landed}");
     app.clear_faults();
     app.clear_requests();
     host.restart().await;
     let account = host.client("stopped").of(&credential);
     account.wait_synced(&credential).await;
-    assert_whole(&app, &host, &account).await;
-    let left = (PEOPLE - landed as usize) / PAGE;
+    assert_whole(&app, &host, &account, STOPPED).await;
+    let left = (STOPPED - landed as usize) / PAGE;
     let asked = lists(&app);
     assert!(
         asked <= left + 3,
@@ -119,18 +122,18 @@ async fn stopped_in_the_middle_it_drains_and_goes_on() {
 }
 
 /// The host has what the app has, in the API and in the database.
-async fn assert_whole(app: &Simulator, host: &HostUnderTest, account: &Client) {
-    let shown = Shown::read(&account).await;
-    assert_eq!(shown.people.len(), PEOPLE);
+async fn assert_whole(app: &Simulator, host: &HostUnderTest, account: &Client, people: usize) {
+    let shown = Shown::read(account).await;
+    assert_eq!(shown.people.len(), people);
     shown.assert_equals(app).await;
     let mut sql = host.sql().await;
-    assert_eq!(sql.count("rollout_people").await, PEOPLE as i64);
+    assert_eq!(sql.count("rollout_people").await, people as i64);
     let distinct = "SELECT count(DISTINCT \"originalIds\") FROM rollout_people";
-    assert_eq!(sql.value::<i64>(distinct).await, PEOPLE as i64);
+    assert_eq!(sql.value::<i64>(distinct).await, people as i64);
     let path = format!("/api/credentials/{}", account.credential());
     let credential = account.get(&path).await.ok();
     assert_eq!(
-        credential["sync"]["entities"]["people"]["records"], PEOPLE,
+        credential["sync"]["entities"]["people"]["records"], people,
         "{credential}"
     );
 }

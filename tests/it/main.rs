@@ -18,6 +18,7 @@ mod api_errors;
 mod api_openapi;
 mod api_reads;
 mod api_writes;
+mod api_writes_refused;
 mod cli_commands;
 mod cli_serving;
 mod faults_kill;

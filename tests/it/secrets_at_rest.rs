@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset};
+use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset, Simulator};
 use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-use crate::fixtures::{HostUnderTest, Setup, app_of, rollout, until};
+use crate::fixtures::{HostUnderTest, Setup, app_of, only, rollout, until};
 use crate::misbehaving_stage::{PLANTED, SECOND, impatient, simulator};
 use crate::secrets_guests::forms;
 
@@ -91,8 +91,7 @@ async fn a_planted_key_is_in_no_log_file_or_answer() {
 #[tokio::test]
 async fn sealed_keys_are_of_no_use_elsewhere() {
     let app = simulator();
-    let mut host =
-        HostUnderTest::start(Setup::against(&app).set("sync.poll_interval", "200ms")).await;
+    let mut host = HostUnderTest::start(setup(&app).set("sync.poll_interval", "200ms")).await;
     let client = host.client("swapped");
     let first = client.connect_synced(PLANTED).await;
     let second = client.connect_synced(SECOND).await;
@@ -154,7 +153,7 @@ async fn without_its_master_key_a_host_refuses_to_start() {
     let app = app_of(Config::of(
         AccountConfig::new(Dataset::demo()).key(PLANTED, 1),
     ));
-    let mut host = HostUnderTest::start(Setup::against(&app)).await;
+    let mut host = HostUnderTest::start(setup(&app)).await;
     host.client("keyless").connect(PLANTED).await;
     host.stop();
     let key = host.data().join("master.key");
@@ -200,6 +199,10 @@ async fn without_its_master_key_a_host_refuses_to_start() {
 
     host.restart().await;
     host.client("keyless").connect_synced(PLANTED).await;
+}
+
+fn setup(app: &Simulator) -> Setup {
+    Setup::against(app).connectors(only("follow-up-boss"))
 }
 
 /// No form of the key is in these bytes.

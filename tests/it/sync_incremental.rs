@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use rollout_test_apps::follow_up_boss::{Dataset, Fault, Simulator};
 use serde_json::json;
 
-use crate::fixtures::{API_KEY, HostUnderTest, Setup, app, until};
+use crate::fixtures::{API_KEY, HostUnderTest, Setup, app, only, until};
 use crate::sync_oracle::{Shown, people_ids};
 
 async fn polling(app: &Simulator) -> HostUnderTest {
     let setup = Setup::against(app)
+        .connectors(only("follow-up-boss"))
         .set("sync.poll_interval", "200ms")
         .set("sync.retry_first", "100ms")
         .set("sync.retry_longest", "400ms");

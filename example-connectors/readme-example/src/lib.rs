@@ -5,6 +5,7 @@ use rollout_connector::{
     Account, Auth, Cursor, Entities, Error, Item, Manifest, Page, Request, Scope, Write, Written,
 };
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 const API: &str = "https://api.tinycrm.example/v2";
@@ -66,10 +67,7 @@ impl Entities for TinyCrm {
     }
 
     fn create(entity: &str, write: Write) -> Result<Written, Error> {
-        let fields = [("first", "firstName"), ("last", "lastName")];
-        let body = serde_json::Map::from_iter(
-            fields.map(|(theirs, ours)| (theirs.to_owned(), write.text(ours).into())),
-        );
+        let body = json!({ "first": write.text("firstName"), "last": write.text("lastName") });
         let request = Request::post(format!("{API}/{}", path(entity)?)).json(&body);
         let response = request.authenticate().send()?.success()?;
         Ok(Written::Item(item(entity, response.text()?)?))

@@ -2,7 +2,7 @@
 //!
 //! Made at build time from the catalogue (`wit/entities`), whose files say what
 //! each field means. All fields are optional: leave out what the app does not
-//! have. Texts are [`Cow`](std::borrow::Cow)s, so that a record that is only
+//! have. Texts are [`Cow`]s, so that a record that is only
 //! passed on borrows from the app's answer.
 //!
 //! ```
@@ -64,7 +64,7 @@ impl<'a> Custom<'a> {
     }
 
     /// Adds a value of the app's answer as it is, usually what
-    /// [`Reader::raw`](json::Reader::raw) gave, so that it is JSON; ignored
+    /// [`Reader::raw`](crate::json::Reader::raw) gave, so that it is JSON; ignored
     /// unless the name begins with `custom`.
     pub fn insert_raw(&mut self, name: Cow<'a, str>, value: &'a str) {
         if Self::is_name(&name) {

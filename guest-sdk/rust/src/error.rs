@@ -248,3 +248,115 @@ impl From<Vec<Issue>> for Error {
         Self::InvalidInput(issues)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+
+    use super::*;
+    use crate::Request;
+    use crate::testing::{FakeApp, Reply};
+
+    const URL: &str = "https://api.example.com/x";
+
+    fn refused(method: &str, reply: Reply) -> Error {
+        let _app = FakeApp::new()
+            .on(&format!("{method} {URL}"), reply)
+            .now_ms(784_111_777_000)
+            .start();
+        match Request::new(method, URL).send().and_then(Response::success) {
+            Err(error) => error,
+            Ok(response) => panic!("{response:?}"),
+        }
+    }
+
+    #[test]
+    fn statuses_have_their_cases() {
+        let said = || "no".to_owned();
+        for (status, expected) in [
+            (400, Error::invalid("", "no")),
+            (422, Error::invalid("", "no")),
+            (401, Error::Unauthorized(said())),
+            (403, Error::Forbidden(said())),
+            (404, Error::NotFound(said())),
+            (410, Error::NotFound(said())),
+            (409, Error::Conflict(said())),
+        ] {
+            assert_eq!(
+                refused("GET", Reply::text(status, "no")),
+                expected,
+                "{status}"
+            );
+        }
+        for (method, status, retryable, maybe_applied) in [
+            ("GET", 500, true, false),
+            ("POST", 502, true, true),
+            ("POST", 408, true, true),
+            ("POST", 415, false, false),
+            ("GET", 302, false, false),
+        ] {
+            let expected = Error::Upstream(Upstream {
+                status: Some(status),
+                retryable,
+                maybe_applied,
+                message: "no".into(),
+            });
+            assert_eq!(refused(method, Reply::text(status, "no")), expected);
+        }
+    }
+
+    #[test]
+    fn the_wait_is_read_in_seconds_or_as_a_date() {
+        for (text, expected) in [
+            ("7", Some(7000)),
+            (" 1.5 ", Some(1500)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10_000)),
+            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            let reply = Reply::text(429, "slow").header("Retry-After", text);
+            let expected = Error::RateLimited {
+                retry_after_ms: expected,
+                message: "slow".into(),
+            };
+            assert_eq!(refused("GET", reply), expected, "{text}");
+        }
+        let busy = || Reply::text(503, "busy").header("retry-after", "2");
+        assert!(matches!(refused("GET", busy()), Error::RateLimited { .. }));
+        // A write may have been carried out; that must not get lost.
+        assert!(matches!(
+            refused("PUT", busy()),
+            Error::Upstream(Upstream {
+                maybe_applied: true,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn the_message_is_found_in_the_usual_places() {
+        for (body, message) in [
+            (r#"{"errorMessage": "a"}"#, "a"),
+            (r#"{"error": {"message": "b", "code": 3}}"#, "b"),
+            (
+                r#"{"error": "invalid_grant", "error_description": "c"}"#,
+                "c",
+            ),
+            (r#"{"errors": [{"detail": "d"}]}"#, "d"),
+            (r#"{"errors": ["e"]}"#, "e"),
+            (r#"{"code": 5}"#, r#"{"code": 5}"#),
+            ("", "the app answered with status 403"),
+            ("\u{fffd} <html>", "\u{fffd} <html>"),
+        ] {
+            assert_eq!(
+                refused("GET", Reply::text(403, body)),
+                Error::Forbidden(message.into())
+            );
+        }
+        let Error::Forbidden(long) = refused("GET", Reply::text(403, "é".repeat(5000))) else {
+            panic!("another case");
+        };
+        assert_eq!(long.chars().count(), QUOTED);
+    }
+}

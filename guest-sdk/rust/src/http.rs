@@ -408,3 +408,87 @@ pub fn path_segment(text: &str) -> String {
     percent_encode(text, &mut out);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::testing::{FakeApp, Reply};
+
+    #[test]
+    fn queries_are_encoded_and_read_back() {
+        let request = Request::get("https://api.example.com/x?a=1")
+            .query("q", "Zoë & co/100%+")
+            .query("n", 5)
+            .query_if("none", None::<u8>);
+        assert_eq!(
+            request.url,
+            "https://api.example.com/x?a=1&q=Zo%C3%AB%20%26%20co%2F100%25%2B&n=5"
+        );
+        assert_eq!(request.query_value("q").as_deref(), Some("Zoë & co/100%+"));
+        assert_eq!(request.query_value("a").as_deref(), Some("1"));
+        assert_eq!(request.query_value("none"), None);
+        assert_eq!(path_segment("a/b ../ü"), "a%2Fb%20..%2F%C3%BC");
+    }
+
+    #[test]
+    fn bodies_carry_their_type() {
+        let form = Request::post("https://x.example").form(&[("a b", "1&2"), ("c", "")]);
+        assert_eq!(form.body.unwrap(), b"a%20b=1%262&c=");
+        assert_eq!(form.headers[0].1, "application/x-www-form-urlencoded");
+        let json = Request::post("https://x.example").json(&BTreeMap::from([("a", 1)]));
+        assert_eq!(json.json_body(), serde_json::json!({"a": 1}));
+        assert_eq!(json.headers[0].1, "application/json");
+    }
+
+    #[test]
+    fn secrets_are_named_and_never_held() {
+        let request = Request::get("https://x.example")
+            .authenticate()
+            .secret("key", Place::Query("k".into()))
+            .secret_with_prefix("token", "Bearer ", Place::Header("Authorization".into()))
+            .capture("token", Source::JsonPointer("/t".into()));
+        assert!(request.authenticate);
+        assert_eq!(request.secrets[1].prefix, "Bearer ");
+        assert_eq!(request.capture[0].slot, "token");
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_written_is_an_error_when_sent() {
+        let unwritable = BTreeMap::from([((1, 2), 3)]);
+        let request = Request::post("https://x.example").json(&unwritable);
+        assert!(matches!(request.clone().send(), Err(Error::Internal(_))));
+        let answers = send_all(vec![Request::get("https://x.example"), request]);
+        assert!(
+            answers
+                .iter()
+                .all(|answer| matches!(answer, Err(Error::Internal(_))))
+        );
+    }
+
+    #[test]
+    fn answers_in_parallel_keep_their_order() {
+        let _app = FakeApp::new()
+            .answer(|request| Some(Reply::json(200, request.query_value("n")?)))
+            .start();
+        let requests = (0..5)
+            .map(|n| Request::get("https://x.example").query("n", n))
+            .collect();
+        let numbers: Vec<u8> = send_all(requests)
+            .into_iter()
+            .map(|answer| answer.unwrap().json().unwrap())
+            .collect();
+        assert_eq!(numbers, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn without_a_fake_app_every_request_is_denied() {
+        assert!(matches!(
+            Request::get("https://x.example").send(),
+            Err(Error::Internal(_))
+        ));
+    }
+}

@@ -65,3 +65,29 @@ pub fn set(key: &str, value: &impl Serialize, expected: Option<u64>) -> Result<u
 pub fn delete(key: &str, expected: Option<u64>) -> Result<(), StateError> {
     backend::state_delete(key, expected)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakeApp;
+
+    #[test]
+    fn versions_guard_changes() {
+        let _app = FakeApp::new().start();
+        assert_eq!(get::<u8>("k"), Ok(None));
+        assert_eq!(set("k", &1, Some(0)), Ok(1));
+        assert_eq!(set("k", &2, Some(0)), Err(StateError::Changed(1)));
+        assert_eq!(set("k", &2, None), Ok(2));
+        assert_eq!(
+            get("k"),
+            Ok(Some(Entry {
+                value: 2,
+                version: 2
+            }))
+        );
+        assert!(matches!(get::<String>("k"), Err(StateError::Unreadable(_))));
+        assert_eq!(delete("k", Some(1)), Err(StateError::Changed(2)));
+        assert_eq!(delete("k", Some(2)), Ok(()));
+        assert_eq!(get::<u8>("k"), Ok(None));
+    }
+}

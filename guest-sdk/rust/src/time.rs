@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Option<u64> {
     u64::try_from(moment).ok()
 }
 
-/// Reads the very form that [`format`] writes for whole seconds, which is the
+/// Reads the very form that [`format()`] writes for whole seconds, which is the
 /// usual one, without looking for anything.
 #[rustfmt::skip]
 fn canonical(text: &str) -> Option<i64> {
@@ -186,7 +186,7 @@ pub fn format(ms: u64) -> String {
     text
 }
 
-/// A moment in the form of [`format`]; text that has this form already, which
+/// A moment in the form of [`format()`]; text that has this form already, which
 /// is the usual case, is passed through without a copy. A date alone stays a
 /// date. Text that is no moment is `None`.
 pub fn normalize(text: Cow<'_, str>) -> Option<Cow<'_, str>> {

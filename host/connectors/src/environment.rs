@@ -246,10 +246,19 @@ impl Environment {
         Ok(live)
     }
 
-    /// Takes a credential out of use at once, then erases it.
+    /// Takes a credential out of use and deletes it with its secrets, at once. Its
+    /// records, maybe a million, are erased in the background.
     pub async fn forget(&self, id: &str) -> Result<(), StoreError> {
         self.credentials.write().remove(id);
-        self.store.delete_credential(id).await
+        self.store.revoke_credential(id).await?;
+        let (store, name) = (self.store.clone(), self.name.clone());
+        tokio::spawn(async move {
+            if let Err(error) = store.purge().await {
+                // What is left is taken up at the next start.
+                tracing::warn!(environment = name, %error, "deleted records are not all erased yet");
+            }
+        });
+        Ok(())
     }
 
     /// Notes how far an entity of a credential is.

@@ -306,11 +306,18 @@ impl ApiError {
             Code::BodyTooLarge,
             format!("The body is too large: at most {limit} bytes are read."),
         )
+        .closing()
     }
 
     /// 408.
     pub fn body_timeout() -> ApiError {
-        ApiError::new(Code::BodyTimeout)
+        ApiError::new(Code::BodyTimeout).closing()
+    }
+
+    /// The rest of the body is not read, so the connection ends with this answer; a client that is not told would send
+    /// its next request into it.
+    fn closing(self) -> ApiError {
+        self.header(http::header::CONNECTION, HeaderValue::from_static("close"))
     }
 
     /// 400; `problem` names line and column.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rollout_catalog::{Catalog, Category, Entity};
 use rollout_store::{
     Credential, CredentialStatus, Cursor, EnvStore, ListQuery, Narrow, Page, Record, ReferenceIds,
-    new_credential_id,
+    Schedule, SyncPhase, SyncStatus, new_credential_id,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -93,6 +93,15 @@ async fn main() -> Outcome<()> {
         return Ok(());
     }
 
+    let done = Schedule {
+        status: SyncStatus::Done,
+        phase: SyncPhase::Incremental,
+        next_at: None,
+        attempts: 0,
+        error: None,
+        first_done_at: Some(created_at),
+    };
+    store.schedule_sync(&credential.id, "people", &done).await?;
     let view = catalog
         .entity(Category::Crm, "people")
         .ok_or("the catalogue has people")?;

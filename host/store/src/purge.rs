@@ -30,6 +30,13 @@ impl EnvStore {
     /// Deletes a credential with everything that was stored for it.
     /// [`StoreError::NotFound`] if there is none.
     pub async fn delete_credential(&self, id: &str) -> Result<()> {
+        self.revoke_credential(id).await?;
+        self.purge_credential(id).await
+    }
+
+    /// Deletes a credential and its secrets, and leaves its records to
+    /// [`EnvStore::purge`]. [`StoreError::NotFound`] if there is none.
+    pub async fn revoke_credential(&self, id: &str) -> Result<()> {
         let mut tx = self.db.write().await?;
         let created_at: Option<i64> =
             sqlx::query_scalar("DELETE FROM host_credentials WHERE id = $1 RETURNING created_at")
@@ -46,7 +53,7 @@ impl EnvStore {
         .await?;
         self.db.commit(tx).await?;
         self.gathered().await.forget(id);
-        self.purge_credential(id).await
+        Ok(())
     }
 
     /// Stops syncing an entity for a credential and deletes its records.
@@ -73,7 +80,8 @@ impl EnvStore {
         self.purge_credential(credential_id).await
     }
 
-    /// Takes up purges that were interrupted. For start-up.
+    /// Erases what deleted credentials left, and takes up purges that were
+    /// interrupted.
     pub async fn purge(&self) -> Result<()> {
         let ids = sqlx::query_scalar("SELECT DISTINCT credential_id FROM host_purges");
         let ids: Vec<String> = ids.fetch_all(self.db.readers()).await?;

@@ -329,12 +329,8 @@ impl Engine {
                     .set_readiness(credential, entity, Readiness::Unavailable(reason));
                 Ok(true)
             }
-            Consequence::Park(wait) => {
-                let schedule = unfinished(
-                    later(wait),
-                    row.schedule.attempts,
-                    row.schedule.error.clone(),
-                );
+            Consequence::Park(wait, reason) => {
+                let schedule = unfinished(later(wait), row.schedule.attempts, Some(reason));
                 store.schedule_sync(credential, entity, &schedule).await?;
                 Ok(false)
             }

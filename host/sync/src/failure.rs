@@ -28,8 +28,8 @@ pub(crate) enum Consequence {
     Broken(String),
     /// The account may not read this entity.
     Unavailable(String),
-    /// Try again after this long; no failure.
-    Park(Duration),
+    /// Go on after this long; no failure. The text says why.
+    Park(Duration, String),
     /// A failure: try again later and later.
     Retry(String),
     /// Nothing to be done: the credential or the sync is gone.
@@ -46,13 +46,19 @@ impl PassError {
                 Error::Forbidden(said) | Error::Unsupported(said) => {
                     Consequence::Unavailable(said.clone())
                 }
-                Error::RateLimited(limit) => Consequence::Park(Duration::from_millis(
-                    limit.retry_after_ms.unwrap_or(10_000).clamp(100, 3_600_000),
-                )),
-                Error::Halted(_) => Consequence::Park(Duration::from_secs(60)),
+                Error::RateLimited(limit) => {
+                    let wait = limit.retry_after_ms.unwrap_or(10_000);
+                    Consequence::Park(
+                        Duration::from_millis(wait.clamp(100, 3_600_000)),
+                        format!("the app asks for patience: {}", limit.message),
+                    )
+                }
+                Error::Halted(said) => Consequence::Park(Duration::from_secs(60), said.clone()),
                 _ => Consequence::Retry(self.to_string()),
             },
-            Self::Call(CallError::Busy(_)) => Consequence::Park(Duration::from_secs(1)),
+            Self::Call(CallError::Busy(_)) => {
+                Consequence::Park(Duration::from_secs(1), self.to_string())
+            }
             Self::Store(StoreError::NotFound(_)) => Consequence::Gone,
             Self::Stopped => Consequence::Nothing,
             Self::Call(_) | Self::Store(_) | Self::Vault(_) | Self::Contract(_) => {

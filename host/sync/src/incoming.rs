@@ -4,7 +4,7 @@ use rollout_catalog::json::push_text;
 use rollout_catalog::manifest::{EntityOffer, IdStyle};
 use rollout_catalog::{Entity, Reject};
 use rollout_sandbox::Item;
-use rollout_store::{Credential, OneRecord, Page, Quarantined, Record, ReferenceIds};
+use rollout_store::{Credential, OneRecord, Page, Quarantined, Record, Reference, ReferenceIds};
 use serde_json::value::RawValue;
 
 /// Longest id of an app, in bytes.
@@ -37,29 +37,61 @@ pub(crate) enum Unfit {
     Native(serde_json::Error),
 }
 
+/// The items of a page, read: all of it but where it belongs.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) records: Vec<Record>,
+    pub(crate) deleted: Vec<String>,
+    pub(crate) references: Vec<Reference>,
+    pub(crate) quarantined: Vec<Quarantined>,
+    pub(crate) lenient: i64,
+}
+
+impl Read {
+    /// The page, ready to land but for cursor and schedule.
+    pub(crate) fn page<'a>(
+        self,
+        credential: &'a Credential,
+        entity: &'a str,
+        stamp: i64,
+        now: i64,
+    ) -> Page<'a> {
+        Page {
+            records: self.records,
+            deleted: self.deleted,
+            references: self.references,
+            quarantined: self.quarantined,
+            lenient: self.lenient,
+            ..Page::new(credential, entity, stamp, now)
+        }
+    }
+}
+
 impl<'a> Incoming<'a> {
-    /// Puts the items on a page. Records that don't fit are set aside on it.
-    pub(crate) fn fill(&self, page: &mut Page<'_>, items: Vec<Item>) {
+    /// Reads the items of a page. Records that don't fit are set aside.
+    pub(crate) fn read(&self, items: Vec<Item>) -> Read {
         let mut references = ReferenceIds::new(self.credential);
-        page.records.reserve(items.len());
+        let mut read = Read::default();
+        read.records.reserve(items.len());
         for item in items {
-            page.deleted.extend_from_slice(&item.merged_ids);
+            read.deleted.extend_from_slice(&item.merged_ids);
             if item.deleted && !item.id.is_empty() {
-                page.deleted.push(item.id);
+                read.deleted.push(item.id);
                 continue;
             }
             match self.record(&item, &mut references) {
                 Ok((record, lenient)) => {
-                    page.lenient += i64::from(lenient);
-                    page.records.push(record);
+                    read.lenient += i64::from(lenient);
+                    read.records.push(record);
                 }
-                Err(unfit) => page.quarantined.push(Quarantined {
+                Err(unfit) => read.quarantined.push(Quarantined {
                     upstream_id: clipped(&item.id),
                     reason: unfit.to_string(),
                 }),
             }
         }
-        page.references = references.into_references();
+        read.references = references.into_references();
+        read
     }
 
     /// One record by itself.

@@ -10,7 +10,7 @@ use rollout_catalog::manifest::EntityOffer;
 use rollout_catalog::{Entity, Issue};
 use rollout_connectors::{Call, Connector, Connectors, Environment, Live};
 use rollout_sandbox::{CallError, Error, Item, Write, Written};
-use rollout_store::StoreError;
+use rollout_store::{CredentialStatus, StoreError};
 use rollout_vault::VaultError;
 use serde_json::Value;
 use uuid::Uuid;
@@ -123,7 +123,8 @@ impl Writer {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
-                result => break result.map_err(|error| failed(&call, error))?,
+                Ok(written) => break written,
+                Err(error) => return Err(failed(target, &call, error).await),
             }
         };
         let wrote = self.store(target, &call, written, prepared.ignored).await?;
@@ -156,7 +157,10 @@ impl Writer {
         let write = write(&prepared, merge);
         let call = self.call(target).await?;
         let written = call.update(&target.entity.name, &upstream, &write).await;
-        let written = written.map_err(|error| failed(&call, error))?;
+        let written = match written {
+            Ok(written) => written,
+            Err(error) => return Err(failed(target, &call, error).await),
+        };
         self.store(target, &call, written, prepared.ignored).await
     }
 
@@ -185,7 +189,10 @@ impl Writer {
         let written = call
             .perform(&target.entity.name, &upstream, operation, &write)
             .await;
-        let written = written.map_err(|error| failed(&call, error))?;
+        let written = match written {
+            Ok(written) => written,
+            Err(error) => return Err(failed(target, &call, error).await),
+        };
         self.store(target, &call, written, Vec::new()).await
     }
 
@@ -198,7 +205,7 @@ impl Writer {
         let key = Uuid::now_v7().to_string();
         match call.delete(&target.entity.name, &upstream, &key).await {
             Ok(()) | Err(CallError::Connector(Error::NotFound(_))) => {}
-            Err(error) => return Err(failed(&call, error)),
+            Err(error) => return Err(failed(target, &call, error).await),
         }
         let store = target.environment.store();
         store
@@ -377,9 +384,17 @@ fn write(prepared: &Prepared, merge: Vec<String>) -> Write {
     }
 }
 
-/// Tells "it was refused" from "it may have happened".
-fn failed(call: &Call<'_>, error: CallError) -> WriteError {
+/// Tells "it was refused" from "it may have happened". A credential that the app
+/// no longer accepts is marked as broken.
+async fn failed(target: Target<'_>, call: &Call<'_>, error: CallError) -> WriteError {
     let error = call.blank_error(error);
+    if let CallError::Connector(Error::Unauthorized(said)) = &error {
+        let broken = CredentialStatus::Broken(said.clone());
+        let id = &target.live.credential.id;
+        if let Err(error) = target.environment.set_status(id, broken).await {
+            tracing::warn!(credential = id, %error, "it is refused by its app, and that can't be stored");
+        }
+    }
     let unknown = match &error {
         CallError::Connector(Error::Upstream(upstream)) => upstream.maybe_applied,
         CallError::Limit(_) | CallError::Trap(_) => call.wrote(),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use rollout_catalog::Entity;
 use rollout_connectors::{Connector, Connectors, Environment, Live};
 use rollout_sandbox::{CallError, Error, Item, Page as Fetched, ReadScope};
-use rollout_store::{Cursor, Outcome, Page, Schedule, SyncPhase, SyncRow, SyncStatus};
+use rollout_store::{Cursor, Outcome, Schedule, SyncPhase, SyncRow, SyncStatus};
 use tokio::sync::watch;
 
 use crate::failure::PassError;
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, Read};
 use crate::{Settings, now};
 
 /// Longest cursor, in bytes.
@@ -43,24 +43,28 @@ pub(crate) struct Tally {
     pub(crate) quarantined: usize,
 }
 
-/// A page with the number that was drawn before it was asked for.
+/// A page as a connector gave it, read.
 struct Asked {
-    page: Fetched,
+    read: Read,
+    /// The number that was drawn before it was asked for.
     stamp: i64,
+    /// Tells it from the page before.
+    print: u64,
+    next: Option<String>,
+    done: bool,
+    total: Option<u64>,
 }
 
 impl Pass {
     /// Reads from the row's cursor to the end. Each page lands, with its cursor,
-    /// while the next one is fetched.
+    /// while the next one is fetched and read.
     pub(crate) async fn run(&self, row: &SyncRow) -> Result<Tally, PassError> {
         let mut tally = Tally::default();
         let mut repeats = Repeats::default();
-        let mut cursor = row.cursor.clone();
-        let mut asked = self.fetch(cursor.as_deref()).await?;
+        let mut asked = self.fetch(row.cursor.as_deref()).await?;
         loop {
-            let done = asked.page.done;
-            let next = check(&asked.page, cursor.as_deref())?;
-            repeats.count(&asked.page)?;
+            let (next, done) = (asked.next.clone(), asked.done);
+            repeats.count(asked.print)?;
             let landing = tokio::spawn({
                 let (pass, row) = (self.clone(), row.clone());
                 async move { pass.land(asked, &row).await }
@@ -80,7 +84,6 @@ impl Pass {
                 return Ok(tally);
             }
             asked = fetched.ok_or(PassError::Stopped)??;
-            cursor = next;
         }
     }
 
@@ -99,7 +102,17 @@ impl Pass {
             )
             .await
             .map_err(|error| call.blank_error(error))?;
-        Ok(Asked { page, stamp })
+        // The account's next call needn't wait until this page is read.
+        drop(call);
+        check(&page, cursor)?;
+        Ok(Asked {
+            print: print(&page.items),
+            read: self.read(page.items)?,
+            stamp,
+            next: page.next,
+            done: page.done,
+            total: page.total,
+        })
     }
 
     /// Asks again for records that a write or a hook stored after the page was
@@ -115,13 +128,13 @@ impl Pass {
             Err(CallError::Connector(Error::Unsupported(_))) => return Ok(()),
             result => result.map_err(|error| call.blank_error(error))?,
         };
-        let page = self.page(items, stamp)?;
+        let read = self.read(items)?;
+        let page = read.page(&self.live.credential, &self.entity.name, stamp, now());
         self.environment.store().land(page).await?;
         Ok(())
     }
 
-    /// Items as a page that is ready to land, but for cursor and schedule.
-    fn page(&self, items: Vec<Item>, stamp: i64) -> Result<Page<'_>, PassError> {
+    fn read(&self, items: Vec<Item>) -> Result<Read, PassError> {
         let manifest = &self.connector.manifest;
         let offer = manifest.entity(&self.entity.name).ok_or_else(|| {
             PassError::Contract(format!("it no longer offers {}", self.entity.name))
@@ -132,25 +145,20 @@ impl Pass {
             resource: manifest.resource(&self.entity.name),
             credential: &self.live.credential,
         };
-        let mut page = Page::new(&self.live.credential, &self.entity.name, stamp, now());
-        incoming.fill(&mut page, items);
-        Ok(page)
+        Ok(incoming.read(items))
     }
 
     async fn land(&self, asked: Asked, row: &SyncRow) -> Result<(Outcome, usize), PassError> {
-        let Asked {
-            page: fetched,
-            stamp,
-        } = asked;
-        let mut page = self.page(fetched.items, stamp)?;
-        let now = page.now;
-        page.total = fetched.total.and_then(|total| i64::try_from(total).ok());
-        page.cursor = match fetched.next {
+        let (credential, entity) = (&self.live.credential, &self.entity.name);
+        let now = now();
+        let mut page = asked.read.page(credential, entity, asked.stamp, now);
+        page.total = asked.total.and_then(|total| i64::try_from(total).ok());
+        page.cursor = match asked.next {
             Some(next) => Cursor::At(next),
-            None if fetched.done => Cursor::Start,
+            None if asked.done => Cursor::Start,
             None => Cursor::Keep,
         };
-        if fetched.done {
+        if asked.done {
             let poll = i64::try_from(self.settings.poll_interval.as_millis()).unwrap_or(i64::MAX);
             page.schedule = Some(Schedule {
                 status: SyncStatus::Done,
@@ -197,12 +205,8 @@ struct Repeats {
 }
 
 impl Repeats {
-    fn count(&mut self, page: &Fetched) -> Result<(), PassError> {
-        let mut hasher = DefaultHasher::new();
-        for item in &page.items {
-            (&item.id, item.body.len()).hash(&mut hasher);
-        }
-        let page = Some(hasher.finish());
+    fn count(&mut self, print: u64) -> Result<(), PassError> {
+        let page = Some(print);
         self.times = if self.page == page { self.times + 1 } else { 0 };
         self.page = page;
         if self.times > MOST_REPEATS {
@@ -214,8 +218,17 @@ impl Repeats {
     }
 }
 
+/// What tells a page from another: its records and how long they are.
+fn print(items: &[Item]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for item in items {
+        (&item.id, item.body.len()).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 /// What would make a pass endless or its state unbounded is refused.
-fn check(page: &Fetched, cursor: Option<&str>) -> Result<Option<String>, PassError> {
+fn check(page: &Fetched, cursor: Option<&str>) -> Result<(), PassError> {
     let refuse = |text: String| Err(PassError::Contract(text));
     if page.items.len() > MOST_ITEMS {
         return refuse(format!(
@@ -235,6 +248,6 @@ fn check(page: &Fetched, cursor: Option<&str>) -> Result<Option<String>, PassErr
         Some(next) if serde_json::from_str::<serde::de::IgnoredAny>(next).is_err() => {
             refuse("its cursor is not JSON".into())
         }
-        next => Ok(next.clone()),
+        _ => Ok(()),
     }
 }

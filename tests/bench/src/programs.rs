@@ -18,33 +18,27 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds host, simulator and connectors if necessary.
+    /// Builds host, simulator and connector if necessary.
     pub(crate) fn build() -> Result<Self> {
-        let connectors = rollout_tasks::build_connectors()?;
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .current_dir(root())
-            .args([
-                "build",
-                "--release",
-                "--package",
-                "rollout",
-                "--package",
-                "rollout-test-apps",
-            ])
-            .args(["--package", "rollout-bench", "--bins"])
-            .status()
-            .context("can't run cargo")?;
-        ensure!(status.success(), "cargo build failed");
-        Self::find(connectors)
+        let host = [
+            "--package",
+            "rollout",
+            "--package",
+            "rollout-test-apps",
+            "--bins",
+        ];
+        cargo_build(&root(), &host)?;
+        let connector = ["--target", "wasm32-wasip2", "--package", "follow-up-boss"];
+        cargo_build(&root().join("example-connectors"), &connector)?;
+        let built = root().join("target/guests/wasm32-wasip2/release/follow_up_boss.wasm");
+        std::fs::create_dir_all(connectors())?;
+        std::fs::copy(&built, connectors().join(COMPONENT))
+            .with_context(|| built.display().to_string())?;
+        Self::as_they_are()
     }
 
     /// Takes what is there, however old it is.
     pub(crate) fn as_they_are() -> Result<Self> {
-        Self::find(root().join("target/connectors"))
-    }
-
-    fn find(connectors: PathBuf) -> Result<Self> {
         let own = std::env::current_exe()?;
         let folder = own.parent().context("this program lies in no folder")?;
         let programs = Self {
@@ -80,7 +74,10 @@ fn connectors() -> PathBuf {
 fn cargo_build(workspace: &Path, arguments: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(workspace).args(["build", "--release"]).args(arguments);
+    command
+        .current_dir(workspace)
+        .args(["build", "--release"])
+        .args(arguments);
     // What cargo says of this package is not for the build of another.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {

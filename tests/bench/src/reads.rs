@@ -54,7 +54,15 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize) -> Result<Report
         ("authorization", bearer.as_str()),
         ("x-rollout-credential-id", credential),
     ];
-    let page = client.get(PATH, &shown).await?;
+    let mut page = client.get(PATH, &shown).await?;
+    // Users, or the last step of the sync, may come a moment later.
+    for _ in 0..100 {
+        if page.status != 409 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        page = client.get(PATH, &shown).await?;
+    }
     ensure!(page.status == 200, "the host answered {}", page.status);
     let plan = plan(&stage, credential, String::from_utf8(page.body)?).await?;
     let file = stage.file("plan.json");

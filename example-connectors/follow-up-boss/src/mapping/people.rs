@@ -132,9 +132,8 @@ struct Tag<'a> {
 
 impl<'a> Object<'a> for Tag<'a> {
     fn member(&mut self, name: Cow<'a, str>, value: &mut Reader<'a>) -> Result<(), Malformed> {
-        match name.as_ref() {
-            "name" => self.name = value.scalar()?,
-            _ => {}
+        if name == "name" {
+            self.name = value.scalar()?;
         }
         Ok(())
     }

@@ -38,12 +38,9 @@ impl<'a> Object<'a> for Task<'a> {
             ("dueDateTime", &mut self.due_date_time),
             ("isCompleted", &mut self.is_completed),
         ];
-        match fields
-            .into_iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(&name))
-        {
-            Some((_, field)) => *field = value.scalar()?,
-            None => {}
+        let mut fields = fields.into_iter();
+        if let Some((_, field)) = fields.find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+            *field = value.scalar()?;
         }
         Ok(())
     }

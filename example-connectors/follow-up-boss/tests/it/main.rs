@@ -9,6 +9,7 @@
 )]
 
 mod changes;
+mod list;
 mod manifest;
 mod probe;
 mod reading;

@@ -8,9 +8,9 @@ mod sqlite;
 
 pub(crate) use record::{digits, matches, record};
 pub(crate) use sqlite::{
-    Arguments, BEGIN_WRITE, Connection, Database, Pool, Row, as_one, bind, bound_log, column_names,
-    create_entity_table, create_indexes, entity_column, fault, hex, in_list, last_seq, migration,
-    open, unindexed, upsert, values,
+    Arguments, BEGIN_READ, BEGIN_WRITE, Connection, Database, Pool, Row, as_one, bind, bound_log,
+    column_names, create_entity_table, create_indexes, entity_column, fault, hex, in_list,
+    last_seq, limit, migration, open, unindexed, upsert, values,
 };
 
 /// Why the database refused a statement.

@@ -24,6 +24,9 @@ pub(crate) type Arguments = SqliteArguments;
 /// not get it later if another one wrote in between.
 pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
+/// Begins reading as of one point in time.
+pub(crate) const BEGIN_READ: &str = "BEGIN";
+
 /// How long a statement waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call waits for its turn at a connection.
@@ -36,11 +39,11 @@ const WRITER_CACHE_KIB: u32 = 8 * 1024;
 const READER_CACHE_KIB: u32 = 2 * 1024;
 /// A table row is about 2.5 KB: three fit in this page, one in half of it.
 const PAGE_BYTES: u32 = 8 * 1024;
-/// The log is copied into the file every 16 MiB.
-const CHECKPOINT_PAGES: u32 = 2 * 1024;
+/// The log is copied into the file every 32 MiB.
+const CHECKPOINT_PAGES: u32 = 4 * 1024;
 /// A log that readers kept from being restarted is cut off beyond 128 MiB.
 const LOG_PAGES_MAX: i64 = 16 * 1024;
-const LOG_BYTES_KEPT: u32 = 32 * 1024 * 1024;
+const LOG_BYTES_KEPT: u32 = 64 * 1024 * 1024;
 /// Rows that a query may be ahead of whoever reads them.
 const ROW_BUFFER: usize = 256;
 /// Prepared statements per connection.
@@ -206,6 +209,12 @@ pub(crate) fn in_list(placeholder: &str) -> String {
 /// The column, but not as a reason to use an index on it.
 pub(crate) fn unindexed(column: &str) -> String {
     format!("+{column}")
+}
+
+/// A parameter as a `LIMIT`. SQLite plans a statement anew for every value of a
+/// bare one, which takes longer than reading a page; not for a calculation.
+pub(crate) fn limit(placeholder: &str) -> String {
+    format!("0 + {placeholder}")
 }
 
 /// `VALUES` with placeholders. Without numbers: SQLite looks numbered ones up

@@ -23,7 +23,7 @@ use crate::table::EntityTable;
 use crate::{EnvStore, Result, StoreError};
 
 /// Keys that a store gathers, for all syncs together: 16 bytes each.
-const GATHERED_MAX: usize = 64 * 1024;
+const GATHERED_MAX: usize = 128 * 1024;
 
 /// Gathered keys by credential and entity.
 pub(crate) type Backlogs = HashMap<(String, String), Backlog>;

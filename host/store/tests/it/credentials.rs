@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::fixture::{Fixture, NOW, list, new_credential};
+use crate::fixture::{Fixture, NOW, first_pass_done, list, new_credential};
 
 fn secrets(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
@@ -148,6 +148,11 @@ async fn deleting_a_credential_leaves_nothing_of_it_and_everything_of_others() {
             .await
             .unwrap();
     }
+    fixture.finish_first_pass().await;
+    store
+        .schedule_sync(&other.id, "people", &first_pass_done())
+        .await
+        .unwrap();
     let before = counts(&fixture, &other.id).await;
     store
         .delete_credential(&fixture.credential.id)

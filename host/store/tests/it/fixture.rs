@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rollout_catalog::{Catalog, Category, Entity, EntityFile};
 use rollout_store::{
     Credential, CredentialStatus, EnvStore, List, ListQuery, Narrow, Outcome, Page, Record,
-    ReferenceIds, new_credential_id,
+    ReferenceIds, Schedule, SyncPhase, SyncStatus, new_credential_id,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -146,6 +146,14 @@ impl Fixture {
         self.store.land(page).await.unwrap()
     }
 
+    /// From here on people are synced incrementally.
+    pub async fn finish_first_pass(&self) {
+        self.store
+            .schedule_sync(&self.credential.id, "people", &first_pass_done())
+            .await
+            .unwrap();
+    }
+
     pub fn person(&self, upstream_id: &str, body: Value) -> Record {
         let original = json!({"people": body}).to_string();
         self.person_with_original(upstream_id, body, &original)
@@ -187,6 +195,17 @@ impl Fixture {
         let mut ids: Vec<String> = rows.iter().map(upstream_id).collect();
         ids.sort();
         (ids, list.total)
+    }
+}
+
+pub fn first_pass_done() -> Schedule {
+    Schedule {
+        status: SyncStatus::Done,
+        phase: SyncPhase::Incremental,
+        next_at: None,
+        attempts: 0,
+        error: None,
+        first_done_at: Some(NOW),
     }
 }
 

@@ -344,7 +344,14 @@ async fn stamps_never_repeat() {
 }
 
 fn schedule(phase: SyncPhase) -> Schedule {
-    Schedule { status: SyncStatus::Done, phase, next_at: None, attempts: 0, error: None, first_done_at: None }
+    Schedule {
+        status: SyncStatus::Done,
+        phase,
+        next_at: None,
+        attempts: 0,
+        error: None,
+        first_done_at: None,
+    }
 }
 
 /// While a first pass runs, keys are gathered; whether they are entered already
@@ -354,9 +361,12 @@ async fn filters_find_what_a_first_pass_landed_before_and_after_its_keys_are_ent
     let mut fixture = Fixture::new().await;
     let person = |fixture: &Fixture, n: usize, version: usize| {
         let emails = [json!({"value": format!("p{n}v{version}@x.org")})];
-        fixture.person(&n.to_string(), json!({"tags": ["all", format!("v{version}")], "emails": emails}))
+        fixture.person(
+            &n.to_string(),
+            json!({"tags": ["all", format!("v{version}")], "emails": emails}),
+        )
     };
-    let entered = async |fixture: &Fixture| {
+    let entered = async |fixture: &Fixture| -> i64 {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(fixture.path());
         let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
         let count = sqlx::query_scalar("SELECT COUNT(*) FROM host_keys_rollout_people");
@@ -364,14 +374,27 @@ async fn filters_find_what_a_first_pass_landed_before_and_after_its_keys_are_ent
     };
     let check = async |fixture: &Fixture, versions: [i64; 3]| {
         let [first, second, third] = versions;
-        assert_eq!(fixture.narrowed(&[("tags", &["all"])]).await.1, first + second + third);
-        assert_eq!(fixture.narrowed(&[("tags", &["v1", "v2"])]).await.1, first + second);
+        assert_eq!(
+            fixture.narrowed(&[("tags", &["all"])]).await.1,
+            first + second + third
+        );
+        assert_eq!(
+            fixture.narrowed(&[("tags", &["v1", "v2"])]).await.1,
+            first + second
+        );
         assert_eq!(fixture.narrowed(&[("tags", &["v3"])]).await.1, third);
-        assert_eq!(fixture.narrowed(&[("emails", &["p7v1@x.org"])]).await.1, i64::from(first > 0));
+        assert_eq!(
+            fixture.narrowed(&[("emails", &["p7v1@x.org"])]).await.1,
+            i64::from(first > 0)
+        );
     };
-    fixture.land((0..60).map(|n| person(&fixture, n, 1)).collect()).await;
+    fixture
+        .land((0..60).map(|n| person(&fixture, n, 1)).collect())
+        .await;
     check(&fixture, [60, 0, 0]).await;
-    fixture.land((30..60).map(|n| person(&fixture, n, 2)).collect()).await;
+    fixture
+        .land((30..60).map(|n| person(&fixture, n, 2)).collect())
+        .await;
     fixture.remove(&["59"]).await;
     check(&fixture, [30, 29, 0]).await;
     assert_eq!(entered(&fixture).await, 0);
@@ -379,28 +402,42 @@ async fn filters_find_what_a_first_pass_landed_before_and_after_its_keys_are_ent
     // Another process finds the rows, not what was gathered.
     fixture = fixture.reopen().await;
     check(&fixture, [30, 29, 0]).await;
-    fixture.land((60..70).map(|n| person(&fixture, n, 3)).collect()).await;
+    fixture
+        .land((60..70).map(|n| person(&fixture, n, 3)).collect())
+        .await;
     check(&fixture, [30, 29, 10]).await;
     assert_eq!(entered(&fixture).await, 0);
 
     let id = fixture.credential.id.clone();
-    fixture.store.schedule_sync(&id, "people", &schedule(SyncPhase::Incremental)).await.unwrap();
+    fixture
+        .store
+        .schedule_sync(&id, "people", &schedule(SyncPhase::Incremental))
+        .await
+        .unwrap();
     check(&fixture, [30, 29, 10]).await;
     assert!(entered(&fixture).await >= 3 * 69);
-    fixture.land((0..30).map(|n| person(&fixture, n, 3)).collect()).await;
+    fixture
+        .land((0..30).map(|n| person(&fixture, n, 3)).collect())
+        .await;
     check(&fixture, [0, 29, 40]).await;
 
     // A later first pass gathers again; only rows that are new to it.
-    fixture.store.schedule_sync(&id, "people", &schedule(SyncPhase::First)).await.unwrap();
+    fixture
+        .store
+        .schedule_sync(&id, "people", &schedule(SyncPhase::First))
+        .await
+        .unwrap();
     let before = entered(&fixture).await;
-    fixture.land((40..80).map(|n| person(&fixture, n, 3)).collect()).await;
+    fixture
+        .land((40..80).map(|n| person(&fixture, n, 3)).collect())
+        .await;
     check(&fixture, [0, 10, 70]).await;
     assert_eq!(entered(&fixture).await, before + 2 * 19);
     let mut last = fixture.page().await;
     last.schedule = Some(schedule(SyncPhase::Incremental));
     fixture.store.land(last).await.unwrap();
     check(&fixture, [0, 10, 70]).await;
-    assert_eq!(entered(&fixture).await, before + 2 * 19 + 3 * 10);
+    assert_eq!(entered(&fixture).await, before + 2 * 19 + 3 * 11);
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ async fn everything_is_there_after_a_restart() {
     assert_eq!(fixture.narrowed(&[("tags", &["a"])]).await.1, 1);
     assert_eq!(
         fixture.store.all_credentials().await.unwrap(),
-        [fixture.credential.clone()]
+        std::slice::from_ref(&fixture.credential)
     );
     assert_eq!(
         fixture

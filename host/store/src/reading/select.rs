@@ -1,0 +1,278 @@
+//! The statement of a list: by which index its rows are found, in which order
+//! they come, and how their total is known.
+
+use rollout_catalog::{Kind, Match};
+use sqlx::Arguments as _;
+
+use super::{COUNTED_MAX, IDS_MAX, ListQuery, Narrow, OFFSET_MAX};
+use crate::dialect::{self, Arguments, quote};
+use crate::keys::Keys;
+use crate::landing::json_list;
+use crate::table::EntityTable;
+use crate::{Result, StoreError};
+
+/// The `FROM … WHERE …` of a list. `$1` is the credential, `$2` the entity.
+pub(super) struct Select {
+    from: String,
+    filter: String,
+    /// What a row's place is called: the index's own column, so that it gives
+    /// the order.
+    seq: &'static str,
+    /// The values of `$3` and on.
+    values: Vec<Bound>,
+    /// Rows behind this one may have no keys.
+    keys_behind: Option<i64>,
+    /// The index by credential leads to the rows, alone or before a column.
+    by_credential: bool,
+    /// The total is counted, not looked up.
+    pub(super) counted: bool,
+    credential_id: String,
+    entity: String,
+}
+
+#[derive(Clone)]
+enum Bound {
+    Text(String),
+    Integer(i64),
+    Number(f64),
+}
+
+impl Select {
+    pub(super) fn new(
+        table: &EntityTable,
+        query: &ListQuery<'_>,
+        keys_behind: Option<i64>,
+    ) -> Result<Self> {
+        let mut select = Self {
+            from: table.sql_name.clone(),
+            filter: String::new(),
+            seq: "host_seq",
+            values: Vec::new(),
+            keys_behind,
+            by_credential: false,
+            counted: !query.filters.is_empty() || query.ids.is_some(),
+            credential_id: query.credential_id.to_owned(),
+            entity: query.entity.name.clone(),
+        };
+        // One index leads to the rows; the other conditions are looked up in
+        // them. Ids lead to the fewest rows, then keys of single values.
+        let mut leads = false;
+        if let Some(ids) = &query.ids {
+            if ids.len() > IDS_MAX {
+                return Err(StoreError::Limit("a list is narrowed to at most 100 ids"));
+            }
+            let placeholder = select.value(Bound::Text(json_list(ids)));
+            select.and(&format!("\"id\" {}", dialect::in_list(&placeholder)));
+            leads = true;
+        }
+        let mut narrows: Vec<(&Narrow, Match, Kind)> = Vec::new();
+        for narrow in &query.filters {
+            let field = query.entity.field(&narrow.field);
+            let filter = field.and_then(|field| Some((field.filter.as_ref()?.matches, field.kind)));
+            let (matching, kind) =
+                filter.ok_or_else(|| StoreError::Unknown(format!("filter on {}", narrow.field)))?;
+            narrows.push((narrow, matching, kind));
+        }
+        narrows.sort_by_key(|(_, matching, _)| match matching {
+            Match::EntryValue | Match::EntryDigits | Match::Digits => 0,
+            Match::Equals => 1,
+            Match::AnyItem => 2,
+        });
+        for (narrow, matching, kind) in narrows {
+            if matching == Match::Equals {
+                select.equals(&narrow.field, kind, &narrow.values, leads);
+                leads = true;
+            } else {
+                select.holds(table, narrow, matching, &mut leads);
+            }
+        }
+        let credential = quote("credentialId");
+        let by_credential = select.by_credential || !leads;
+        let credential = if by_credential {
+            credential
+        } else {
+            dialect::unindexed(&credential)
+        };
+        select.and(&format!("{credential} = $1"));
+        Ok(select)
+    }
+
+    fn value(&mut self, value: Bound) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len() + 2)
+    }
+
+    fn and(&mut self, condition: &str) {
+        if !self.filter.is_empty() {
+            self.filter.push_str(" AND ");
+        }
+        self.filter.push_str(condition);
+    }
+
+    fn equals(&mut self, field: &str, kind: Kind, values: &[String], leads: bool) {
+        let column = if leads {
+            dialect::unindexed(&quote(field))
+        } else {
+            quote(field)
+        };
+        let values: Vec<Bound> = values
+            .iter()
+            .filter_map(|value| Bound::parse(kind, value))
+            .collect();
+        let placeholders: Vec<String> = values.into_iter().map(|value| self.value(value)).collect();
+        match placeholders.as_slice() {
+            [] => self.and("1 = 0"),
+            [one] => self.and(&format!("{column} = {one}")),
+            several => self.and(&format!("{column} IN ({})", several.join(", "))),
+        }
+        self.by_credential |= !leads;
+    }
+
+    /// A value inside a list, or the digits of a text.
+    fn holds(&mut self, table: &EntityTable, narrow: &Narrow, matching: Match, leads: &mut bool) {
+        let digits = matches!(matching, Match::Digits | Match::EntryDigits);
+        let values = narrow.values.iter();
+        let mut values: Vec<String> = if digits {
+            values.map(|value| dialect::digits(value)).collect()
+        } else {
+            values.cloned().collect()
+        };
+        values.retain(|value| !digits || !value.is_empty());
+        values.sort_unstable();
+        values.dedup();
+        if values.is_empty() {
+            return self.and("1 = 0");
+        }
+        let column = table
+            .keyed
+            .iter()
+            .find(|column| column.name == narrow.field);
+        if let Some(column) = column.filter(|_| !*leads) {
+            let keys_of = Keys::new(&self.credential_id);
+            let keys: Vec<i64> = values
+                .iter()
+                .map(|value| keys_of.of(column, value))
+                .collect();
+            self.lead_by_keys(table, &keys);
+            *leads = true;
+        }
+        let placeholder = self.value(Bound::Text(json_list(&values)));
+        self.and(&dialect::matches(matching, &narrow.field, &placeholder));
+    }
+
+    /// Lets the key index lead to the rows, and then those that it does not
+    /// have yet. One key's entries lie in the order of the list; all others
+    /// are brought into it.
+    fn lead_by_keys(&mut self, table: &EntityTable, keys: &[i64]) {
+        let placeholders: Vec<String> = keys
+            .iter()
+            .map(|key| self.value(Bound::Integer(*key)))
+            .collect();
+        self.seq = "lead.seq";
+        let (keys_name, rows) = (&table.keys_name, &table.sql_name);
+        match (placeholders.as_slice(), self.keys_behind) {
+            ([one], None) => {
+                self.from = format!("{keys_name} AS lead CROSS JOIN {rows}");
+                self.and(&format!("lead.key = {one}"));
+            }
+            (several, behind) => {
+                let several = several.join(", ");
+                let mut lead = format!("SELECT seq FROM {keys_name} WHERE key IN ({several})");
+                if let Some(behind) = behind {
+                    let behind = self.value(Bound::Integer(behind));
+                    lead.push_str(&format!(
+                        " UNION SELECT host_seq FROM {rows} \
+                         WHERE \"credentialId\" = $1 AND host_seq > {behind}"
+                    ));
+                }
+                self.from = format!(
+                    "(SELECT DISTINCT seq FROM ({lead}) AS found) AS lead CROSS JOIN {rows}"
+                );
+            }
+        }
+        self.and("host_seq = lead.seq");
+    }
+
+    /// One row per record: its place, its JSON, the total.
+    pub(super) fn page(
+        &self,
+        record: &str,
+        query: &ListQuery<'_>,
+        limit: u32,
+    ) -> Result<(String, Arguments)> {
+        let mut bound = self.values.len() + 2;
+        let mut next = || {
+            bound += 1;
+            format!("${bound}")
+        };
+        let mut arguments = self.arguments()?;
+        let mut add = |value: i64| arguments.add(value).map_err(sqlx::Error::Encode);
+        let mut after = String::new();
+        let mut offset = String::new();
+        if let Some(seq) = query.after {
+            after = format!(" AND {} < {}", self.seq, next());
+            add(seq)?;
+        }
+        let limit_placeholder = next();
+        add(i64::from(limit) + 1)?;
+        if query.after.is_none() && query.offset > 0 {
+            offset = format!(" OFFSET {}", next());
+            add(i64::from(query.offset.min(OFFSET_MAX)))?;
+        }
+        let sql = format!(
+            "SELECT {seq}, {record}, ({total}) FROM {from} WHERE {filter}{after} \
+             ORDER BY {seq} DESC LIMIT {limit}{offset}",
+            limit = dialect::limit(&limit_placeholder),
+            seq = self.seq,
+            total = self.total_sql(),
+            from = self.from,
+            filter = self.filter,
+        );
+        Ok((sql, arguments))
+    }
+
+    pub(super) fn total(&self) -> Result<(String, Arguments)> {
+        Ok((format!("SELECT ({})", self.total_sql()), self.arguments()?))
+    }
+
+    fn total_sql(&self) -> String {
+        if self.counted {
+            let most = COUNTED_MAX + 1;
+            let Self { from, filter, .. } = self;
+            format!(
+                "SELECT COUNT(*) FROM (SELECT 1 FROM {from} WHERE {filter} LIMIT {most}) AS counted"
+            )
+        } else {
+            "SELECT coalesce(MAX(records), 0) FROM host_sync WHERE credential_id = $1 AND entity = $2".to_owned()
+        }
+    }
+
+    fn arguments(&self) -> Result<Arguments> {
+        let mut arguments = Arguments::default();
+        arguments
+            .add(&self.credential_id)
+            .map_err(sqlx::Error::Encode)?;
+        arguments.add(&self.entity).map_err(sqlx::Error::Encode)?;
+        for value in &self.values {
+            match value {
+                Bound::Text(text) => arguments.add(text),
+                Bound::Integer(number) => arguments.add(*number),
+                Bound::Number(number) => arguments.add(*number),
+            }
+            .map_err(sqlx::Error::Encode)?;
+        }
+        Ok(arguments)
+    }
+}
+
+impl Bound {
+    /// A parameter's text as a value of the column; none fits none.
+    fn parse(kind: Kind, text: &str) -> Option<Self> {
+        Some(match kind {
+            Kind::Text | Kind::DateTime | Kind::Json => Self::Text(text.to_owned()),
+            Kind::Number => Self::Number(text.parse().ok()?),
+            Kind::Integer => Self::Integer(text.parse().ok()?),
+            Kind::Boolean => Self::Integer(i64::from(text.parse::<bool>().ok()?)),
+        })
+    }
+}
