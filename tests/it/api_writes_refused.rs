@@ -48,13 +48,6 @@ async fn what_the_app_answers_badly_is_told_apart() {
         .refused(403, "upstream_forbidden");
     app.clear_faults();
 
-    app.fail_next_at("/v1/people", 20, Fault::Status(401));
-    account
-        .put(&here, json!({"firstName": "X"}))
-        .await
-        .refused(403, "credential_broken");
-    app.clear_faults();
-
     // Half an answer: it was done, and nobody can say so.
     app.fail_next_at("/v1/people", 20, Fault::Truncated);
     let refused = account.post("/crm/api/people", ada()).await;
@@ -69,6 +62,16 @@ async fn what_the_app_answers_badly_is_told_apart() {
         account.put(&here, json!({"firstName": "Y"})).await.ok()["firstName"],
         "Y"
     );
+
+    // A key that the app no longer accepts is.
+    app.fail_next_at("/v1/people", 20, Fault::Status(401));
+    account
+        .put(&here, json!({"firstName": "X"}))
+        .await
+        .refused(403, "credential_broken");
+    app.clear_faults();
+    let credential = format!("/api/credentials/{}", account.credential());
+    assert_eq!(account.get(&credential).await.ok()["status"], "broken");
 }
 
 #[tokio::test]

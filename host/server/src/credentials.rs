@@ -178,7 +178,7 @@ async fn shown(environment: &Environment, live: &Live, profile: bool) -> Result<
         "plan": credential.plan,
         "entitiesToSync": credential.entities_to_sync,
         "status": status,
-        "sync": sync(&rows),
+        "sync": sync(live, &rows),
     });
     if let Some(shown) = shown.as_object_mut() {
         if let Some(reason) = reason {
@@ -191,12 +191,18 @@ async fn shown(environment: &Environment, live: &Live, profile: bool) -> Result<
     Ok(shown)
 }
 
-/// How far the account's entities are.
-fn sync(rows: &[SyncRow]) -> Value {
+/// How far the account's entities are, in the terms in which they can be read:
+/// nothing is shown as done that still answers 409.
+fn sync(live: &Live, rows: &[SyncRow]) -> Value {
+    let readable = |row: &SyncRow| live.readiness(&row.entity).unwrap_or(Readiness::Syncing);
     let mut entities = Map::new();
     for row in rows {
+        let status = match (row.schedule.status, readable(row)) {
+            (SyncStatus::Done, Readiness::Syncing) => SyncStatus::Running,
+            (status, _) => status,
+        };
         let mut entity = json!({
-            "status": row.schedule.status.as_str(),
+            "status": status.as_str(),
             "records": row.records,
             "total": row.total,
         });
@@ -213,13 +219,19 @@ fn sync(rows: &[SyncRow]) -> Value {
         }
         entities.insert(row.entity.clone(), entity);
     }
-    let all = |fits: fn(&Readiness) -> bool| rows.iter().map(Readiness::of).all(|one| fits(&one));
-    let any = |fits: fn(&SyncRow) -> bool| rows.iter().any(fits);
-    let status = if all(|one| matches!(one, Readiness::Complete | Readiness::Unavailable(_))) {
+    let readiness: Vec<Readiness> = rows.iter().map(readable).collect();
+    let settled = |one: &Readiness| matches!(one, Readiness::Complete | Readiness::Unavailable(_));
+    let status = if readiness.iter().all(settled) {
         "done"
-    } else if any(|row| matches!(Readiness::of(row), Readiness::Failed(_))) {
+    } else if readiness
+        .iter()
+        .any(|one| matches!(one, Readiness::Failed(_)))
+    {
         "failed"
-    } else if any(|row| row.schedule.status != SyncStatus::Pending) {
+    } else if rows
+        .iter()
+        .any(|row| row.schedule.status != SyncStatus::Pending)
+    {
         "running"
     } else {
         "pending"

@@ -76,7 +76,7 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize, people: u64) -> 
         )],
         goals: vec![
             Goal::at_least("records per second", rate, 20_000.0, "/s"),
-            Goal::at_least("records per second, least", rate, 15_000.0, "/s"),
+            Goal::at_least("records per second, at the least", rate, 15_000.0, "/s"),
             Goal::at_most("RSS, max against median", Summary::of([memory.ratio()]), 1.05, "x"),
             Goal::at_most("RSS, max", Summary::of([memory.max as f64 / 1e6]), 128.0, " MB"),
         ],
