@@ -1,7 +1,7 @@
 //! The contract is read by authors in every language: nothing in it is without
 //! a comment.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use wit_parser::{Docs, Resolve, TypeDefKind};
 
