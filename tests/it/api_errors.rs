@@ -180,12 +180,12 @@ async fn bad_tokens_get_one_answer() {
         .get("/api/credentials")
         .await;
     let id = answer.header("x-request-id").unwrap().to_owned();
-    crate::fixtures::until("the refusal is in the log", async || {
+    let line = crate::fixtures::until("the refusal is in the log", async || {
         let log = stage.host.log();
-        let line = log.lines().find(|line| line.contains(&id))?.to_owned();
-        Some(assert!(line.contains("three parts"), "{line}"))
+        Some(log.lines().find(|line| line.contains(&id))?.to_owned())
     })
     .await;
+    assert!(line.contains("three parts"), "{line}");
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    // A failed run's seed is the way to see it again.
+    clippy::print_stdout,
     missing_docs,
     unreachable_pub
 )]

@@ -361,7 +361,7 @@ fn overlay(table: &mut Table, path: &[String], name: &str, text: &str) -> Result
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
     fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
