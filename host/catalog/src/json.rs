@@ -3,6 +3,7 @@
 //! What these functions write is the canonical form of stored records: equal values give equal text, so a record that
 //! an app sends twice compares equal without being parsed.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Appends a string with its quotes. U+0000, which SQL text cannot hold, becomes U+FFFD.
@@ -75,6 +76,78 @@ pub(crate) fn push_pointer(pointer: &mut String, segment: &str) {
     }
 }
 
+/// A JSON text as every database can store it. What JSON can say and databases
+/// can't hold is replaced: U+0000 and halves of surrogate pairs by U+FFFD, a number
+/// beyond the range of doubles by null. The text must be JSON.
+pub fn storable(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let mut out: Option<String> = None;
+    // What stands before is in `out` already, or will be if anything is replaced.
+    let mut done = 0;
+    let mut at = 0;
+    let mut in_text = false;
+    while let Some(&byte) = bytes.get(at) {
+        let start = at;
+        at += 1;
+        let replacement = match byte {
+            b'"' => {
+                in_text = !in_text;
+                continue;
+            }
+            b'\\' if in_text => {
+                let Some(unit) = unit(bytes, start) else {
+                    at += 1;
+                    continue;
+                };
+                at = start + 6;
+                match unit {
+                    0 => "\\ufffd",
+                    0xd800..0xdc00 => match self::unit(bytes, at) {
+                        Some(0xdc00..0xe000) => {
+                            at += 6;
+                            continue;
+                        }
+                        _ => "\\ufffd",
+                    },
+                    0xdc00..0xe000 => "\\ufffd",
+                    _ => continue,
+                }
+            }
+            b'-' | b'0'..=b'9' if !in_text => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+                at += rest.iter().take_while(|byte| part(byte)).count();
+                let number = text.get(start..at).unwrap_or_default();
+                // Shorter ones are in range.
+                let long = number.len() > 300 || number.contains(['e', 'E']);
+                if !long || number.parse::<f64>().is_ok_and(f64::is_finite) {
+                    continue;
+                }
+                "null"
+            }
+            _ => continue,
+        };
+        let out = out.get_or_insert_default();
+        out.push_str(text.get(done..start).unwrap_or_default());
+        out.push_str(replacement);
+        done = at;
+    }
+    match out {
+        None => Cow::Borrowed(text),
+        Some(mut out) => {
+            out.push_str(text.get(done..).unwrap_or_default());
+            Cow::Owned(out)
+        }
+    }
+}
+
+/// The code unit of `\u1234` at a place; none: it is another escape.
+fn unit(bytes: &[u8], at: usize) -> Option<u32> {
+    let escape = bytes.get(at..at + 6)?;
+    let digits = escape.strip_prefix(b"\\u")?;
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -91,6 +164,20 @@ mod tests {
         let mut out = String::new();
         push_number(&mut out, value);
         out
+    }
+
+    #[test]
+    fn what_databases_cannot_hold_is_replaced() {
+        for (text, stored) in [
+            (r#"{"a":"\u0000b","c":"\ud83d\ude00"}"#, r#"{"a":"\ufffdb","c":"\ud83d\ude00"}"#),
+            (r#"["\ud83d","\ude00x","\ud83d\u0041"]"#, r#"["\ufffd","\ufffdx","\ufffd\u0041"]"#),
+            (r#"[1e400,-2E+999,1e-400,12.5]"#, "[null,null,1e-400,12.5]"),
+            (r#"["1e400 \\u0000 \"",1]"#, r#"["1e400 \\u0000 \"",1]"#),
+            ("{}", "{}"),
+        ] {
+            assert_eq!(storable(text), stored);
+            assert_eq!(matches!(storable(text), Cow::Borrowed(_)), text == stored);
+        }
     }
 
     #[test]

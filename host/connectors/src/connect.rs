@@ -8,7 +8,7 @@ use rollout_catalog::{Catalog, Issue};
 use rollout_sandbox::{Account as Proof, CallError, Error};
 use rollout_store::{
     Consumer, Credential, CredentialChange, CredentialStatus, Schedule, StoreError, SyncStatus,
-    new_credential_id,
+    new_credential_id, now,
 };
 use rollout_vault::VaultError;
 use serde_json::{Map, Value, json};
@@ -87,9 +87,6 @@ impl From<EnvironmentError> for ConnectError {
         match error {
             EnvironmentError::Store(error) => Self::Store(error),
             EnvironmentError::Vault(error) => Self::Vault(error),
-            elsewhere @ EnvironmentError::Elsewhere(_) => {
-                Self::Store(StoreError::Unavailable(elsewhere.to_string()))
-            }
         }
     }
 }
@@ -226,7 +223,9 @@ impl Connectors {
                 error: None,
                 ..row.schedule
             };
-            store.schedule_sync(&id, &row.entity, &schedule).await?;
+            store
+                .schedule_sync(&id, &row.entity, &schedule, None)
+                .await?;
         }
         Ok(environment.load(credential).await?)
     }
@@ -338,10 +337,4 @@ fn public(inputs: &Inputs, proof: &Proof) -> Value {
         }
     }
     fields
-}
-
-/// The present time in milliseconds since 1970.
-fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }

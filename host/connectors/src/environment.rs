@@ -6,6 +6,7 @@
 //! that use them run.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
@@ -30,6 +31,7 @@ const CALLS_PER_CREDENTIAL: usize = 8;
 /// Scopes of sealed values: part of what a sealed text is bound to.
 mod sealed_as {
     pub(super) const CLIENT_SECRET: &str = "client-secret";
+    pub(super) const DATABASE_URL: &str = "database-url";
     pub(super) const APP: &str = "app";
     pub(super) const CREDENTIAL: &str = "credential";
 }
@@ -42,12 +44,56 @@ pub struct Environment {
     pub client_id: String,
     /// How app keys are written in its answers.
     pub app_keys: AppKeys,
-    secret: Secret,
+    secrets: RwLock<Arc<Secrets>>,
+    held: AtomicBool,
+    /// The last change of credentials that is known here.
+    seen: AtomicI64,
     store: Arc<EnvStore>,
     vault: Arc<Vault>,
     settings: RwLock<HashMap<String, Arc<Settings>>>,
     credentials: RwLock<HashMap<String, Arc<Live>>>,
     consumers: RwLock<HashMap<String, Consumer>>,
+}
+
+/// What signs an environment's tokens.
+pub struct Secrets {
+    sealed: String,
+    current: Secret,
+    /// The one before, and until when it is good, in milliseconds since 1970.
+    old: Option<(Secret, i64)>,
+}
+
+impl Secrets {
+    fn open(stored: &rollout_store::Environment, vault: &Vault) -> Result<Self, VaultError> {
+        let context = client_secret_context(&stored.name);
+        let old = match &stored.old_secret {
+            Some((sealed, until)) => Some((vault.open(&context, sealed)?, *until)),
+            None => None,
+        };
+        Ok(Self {
+            sealed: sealed_secrets(stored),
+            current: vault.open(&context, &stored.client_secret_sealed)?,
+            old,
+        })
+    }
+
+    /// The secret that is given out now.
+    pub fn current(&self) -> &[u8] {
+        self.current.expose()
+    }
+
+    /// All that tokens may be signed with at a time, in milliseconds since 1970.
+    pub fn valid(&self, now: i64) -> Vec<&[u8]> {
+        let old = self.old.iter().filter(|(_, until)| *until > now);
+        let old = old.map(|(secret, _)| secret.expose());
+        std::iter::once(self.current()).chain(old).collect()
+    }
+}
+
+/// What tells whether an environment's secrets changed.
+fn sealed_secrets(stored: &rollout_store::Environment) -> String {
+    let (old, until) = stored.old_secret.clone().unwrap_or_default();
+    format!("{} {old} {until}", stored.client_secret_sealed)
 }
 
 /// What the environment set for a connector.
@@ -105,11 +151,6 @@ pub enum EnvironmentError {
     /// Something sealed can't be opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// It is kept where this version can't.
-    #[error(
-        "environment `{0}` has a database URL; this version keeps environments in the data directory only"
-    )]
-    Elsewhere(String),
 }
 
 /// What a client secret is bound to when it is sealed.
@@ -119,6 +160,16 @@ pub fn client_secret_context(environment: &str) -> Context<'_> {
         scope: sealed_as::CLIENT_SECRET,
         owner: environment,
         slot: "client-secret",
+    }
+}
+
+/// What a database URL is bound to when it is sealed.
+pub fn database_url_context(environment: &str) -> Context<'_> {
+    Context {
+        environment,
+        scope: sealed_as::DATABASE_URL,
+        owner: environment,
+        slot: "database-url",
     }
 }
 
@@ -143,15 +194,15 @@ impl Environment {
         store: EnvStore,
         vault: Arc<Vault>,
     ) -> Result<Self, EnvironmentError> {
-        let secret = vault.open(
-            &client_secret_context(&stored.name),
-            &stored.client_secret_sealed,
-        )?;
+        // Before the credentials are read: what changes meanwhile is read twice.
+        let seen = store.changes_upto().await?;
         let environment = Self {
             name: stored.name.clone(),
             client_id: stored.client_id.clone(),
             app_keys: stored.app_keys,
-            secret,
+            secrets: RwLock::new(Arc::new(Secrets::open(stored, &vault)?)),
+            held: AtomicBool::new(stored.held),
+            seen: AtomicI64::new(seen),
             store: Arc::new(store),
             vault,
             settings: RwLock::default(),
@@ -169,9 +220,55 @@ impl Environment {
         &self.store
     }
 
-    /// The key of its tokens.
-    pub fn client_secret(&self) -> &[u8] {
-        self.secret.expose()
+    /// The keys of its tokens.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        self.secrets.read().clone()
+    }
+
+    /// Nothing goes out: it was restored, and nobody has said that it is to work.
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Takes up what changed about it. Answers whether anything did.
+    pub fn update(&self, stored: &rollout_store::Environment) -> Result<bool, VaultError> {
+        let held = self.held.swap(stored.held, Ordering::Relaxed) != stored.held;
+        let rotated = self.secrets().sealed != sealed_secrets(stored);
+        if rotated {
+            *self.secrets.write() = Arc::new(Secrets::open(stored, &self.vault)?);
+        }
+        Ok(held || rotated)
+    }
+
+    /// Takes up what other processes changed about credentials.
+    pub async fn refresh(&self) -> Result<(), EnvironmentError> {
+        let seen = self.seen.load(Ordering::Relaxed);
+        if self.store.changes_upto().await? == seen {
+            return Ok(());
+        }
+        let changes = self.store.changes_since(seen).await?;
+        for credential in changes.changed {
+            self.load(credential).await?;
+        }
+        for id in changes.departed {
+            self.credentials.write().remove(&id);
+        }
+        self.seen.store(changes.upto, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A credential by its id, also one that another process has just connected.
+    pub async fn find_credential(&self, id: &str) -> Result<Option<Arc<Live>>, EnvironmentError> {
+        if let Some(live) = self.credential(id) {
+            return Ok(Some(live));
+        }
+        if !self.store.is_shared() || uuid::Uuid::try_parse(id).is_err() {
+            return Ok(None);
+        }
+        match self.store.credential(id).await? {
+            Some(credential) => Ok(Some(self.load(credential).await?)),
+            None => Ok(None),
+        }
     }
 
     /// An app key as this environment writes it.
@@ -239,7 +336,10 @@ impl Environment {
             credential,
             sealed,
             readiness: Arc::new(RwLock::new(readiness)),
-            calls: Arc::new(Semaphore::new(CALLS_PER_CREDENTIAL)),
+            calls: match self.credential(&id) {
+                Some(before) => before.calls.clone(),
+                None => Arc::new(Semaphore::new(CALLS_PER_CREDENTIAL)),
+            },
             access: Mutex::default(),
         });
         self.credentials.write().insert(id, live.clone());
@@ -249,8 +349,8 @@ impl Environment {
     /// Takes a credential out of use and deletes it with its secrets, at once. Its
     /// records, maybe a million, are erased in the background.
     pub async fn forget(&self, id: &str) -> Result<(), StoreError> {
-        self.credentials.write().remove(id);
         self.store.revoke_credential(id).await?;
+        self.credentials.write().remove(id);
         let (store, name) = (self.store.clone(), self.name.clone());
         tokio::spawn(async move {
             if let Err(error) = store.purge().await {

@@ -18,6 +18,13 @@ impl Environments {
         self.open.write().push(environment);
     }
 
+    /// Takes one out of use.
+    pub fn remove(&self, name: &str) -> Option<Arc<Environment>> {
+        let mut open = self.open.write();
+        let at = open.iter().position(|one| one.name == name)?;
+        Some(open.remove(at))
+    }
+
     /// All of them, in the order in which they were added.
     pub fn all(&self) -> Vec<Arc<Environment>> {
         self.open.read().clone()

@@ -18,7 +18,8 @@ mod session;
 pub use call::{Call, Connectors};
 pub use connect::{Change, Connect, ConnectError};
 pub use environment::{
-    Environment, EnvironmentError, Live, Readiness, app_slot_context, client_secret_context,
+    Environment, EnvironmentError, Live, Readiness, Secrets, app_slot_context,
+    client_secret_context, database_url_context,
 };
 pub use environments::Environments;
 pub use registry::{Connector, KeyTaken, LoadDirError, RefusedFile, Registry};

@@ -8,153 +8,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use anyhow::{Context, Result, bail};
 use rollout_catalog::Catalog;
 use rollout_catalog::manifest::SlotScope;
-use rollout_connectors::{Connector, app_slot_context, client_secret_context};
+use rollout_connectors::{Connector, app_slot_context};
 use rollout_sandbox::Sandbox;
 use rollout_server::token;
-use rollout_store::{AppKeys, AppSetting, Control, Environment, NewEnvironment, SettingKind};
+use rollout_store::{AppSetting, Location, Migrate, SettingKind};
 use rollout_vault::Vault;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::data::DataDir;
+use crate::installation::{Installation, Wanted};
 use crate::serve;
-
-/// Bytes of a client secret that we make: as many as HMAC-SHA-512 puts out.
-const SECRET_BYTES: usize = 64;
-/// Bytes that a client secret given by the operator has at least.
-const SHORTEST_SECRET: usize = 32;
-
-/// An environment with its secret, as it is shown once.
-pub(crate) struct NewlyMade {
-    /// The object that `--json` prints.
-    pub(crate) shown: Value,
-}
-
-/// Creates an environment in the control database.
-pub(crate) async fn make_environment(
-    data: &DataDir,
-    control: &Control,
-    vault: &Vault,
-    name: &str,
-    client_id: Option<String>,
-    client_secret: Option<String>,
-) -> Result<NewlyMade> {
-    ensure!(
-        is_name(name),
-        "`{name}` can't name an environment: use lower-case letters, digits and hyphens, at most 40, beginning with a letter"
-    );
-    if let Some(secret) = &client_secret {
-        ensure!(
-            secret.len() >= SHORTEST_SECRET,
-            "the client secret has {} bytes; it needs at least {SHORTEST_SECRET}, better {SECRET_BYTES}",
-            secret.len()
-        );
-        if secret.len() < SECRET_BYTES {
-            tracing::warn!(
-                "the client secret has {} bytes; HS512 deserves {SECRET_BYTES}",
-                secret.len()
-            );
-        }
-    }
-    ensure!(
-        control.environment(name).await?.is_none(),
-        "there is an environment `{name}` already"
-    );
-    if let Some(id) = &client_id
-        && let Some(owner) = control.environment_of_client(id).await?
-    {
-        bail!(
-            "the client id `{id}` is that of the environment `{}` already",
-            owner.name
-        );
-    }
-    let client_id = client_id.unwrap_or_else(|| format!("ci_{}", random(15)));
-    let client_secret = client_secret.unwrap_or_else(|| random(SECRET_BYTES));
-    let sealed = vault.seal(&client_secret_context(name), client_secret.as_bytes())?;
-    control
-        .create_environment(NewEnvironment {
-            name: name.to_owned(),
-            client_id: client_id.clone(),
-            client_secret_sealed: sealed,
-            database_url: None,
-            app_keys: AppKeys::Canonical,
-        })
-        .await?;
-    Ok(NewlyMade {
-        shown: json!({
-            "name": name,
-            "clientId": client_id,
-            "clientSecret": client_secret,
-            "databaseUrl": format!("sqlite://{}", data.environment(name).display()),
-        }),
-    })
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=40).contains(&name.len())
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .chars()
-            .all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-')
-}
-
-/// This many random bytes as text that needs no escaping anywhere.
-fn random(bytes: usize) -> String {
-    let bytes: Vec<u8> = (0..bytes).map(|_| rand::random()).collect();
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// What most commands need.
-struct Opened {
-    data: DataDir,
-    control: Control,
-    vault: Vault,
-}
-
-impl Opened {
-    async fn at(path: &Path, create: bool) -> Result<Self> {
-        let data = DataDir::open(path, create)?;
-        ensure!(
-            create || data.has_control(),
-            "{} holds no environments; `rollout serve` or `rollout env create` makes the first",
-            path.display()
-        );
-        let vault = data.vault()?;
-        let control = Control::open(&data.control())
-            .await
-            .with_context(|| data.shown("control.sqlite"))?;
-        Ok(Self {
-            data,
-            control,
-            vault,
-        })
-    }
-
-    async fn environment(&self, name: &str) -> Result<Environment> {
-        if let Some(environment) = self.control.environment(name).await? {
-            return Ok(environment);
-        }
-        let all = self.control.environments().await?;
-        let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
-        bail!(
-            "there is no environment `{name}`; there are: {}",
-            names.join(", ")
-        )
-    }
-
-    fn client_secret(&self, environment: &Environment) -> Result<String> {
-        let context = client_secret_context(&environment.name);
-        let secret = self
-            .vault
-            .open(&context, &environment.client_secret_sealed)?;
-        Ok(secret.text()?.to_owned())
-    }
-}
 
 /// Runs a command that needs no more than one thread.
 fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
@@ -166,32 +32,17 @@ fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
 
 pub(crate) fn env_create(
     data: &Path,
-    name: &str,
-    client_id: Option<String>,
-    client_secret: Option<String>,
+    config: &Config,
+    wanted: Wanted<'_>,
     as_json: bool,
 ) -> Result<()> {
     block_on(async {
-        let opened = Opened::at(data, true).await?;
-        let made = make_environment(
-            &opened.data,
-            &opened.control,
-            &opened.vault,
-            name,
-            client_id,
-            client_secret,
-        )
-        .await?;
+        let installation = Installation::open(config, data, true, Migrate::Run).await?;
+        let made = installation.make_environment(wanted).await?;
         if as_json {
-            println!("{}", made.shown);
+            println!("{made}");
         } else {
-            let text = |key: &str| {
-                made.shown
-                    .get(key)
-                    .and_then(Value::as_str)
-                    .unwrap_or("")
-                    .to_owned()
-            };
+            let text = |key: &str| made.get(key).and_then(Value::as_str).unwrap_or("");
             println!("client id:     {}", text("clientId"));
             println!("client secret: {}", text("clientSecret"));
             println!("database:      {}", text("databaseUrl"));
@@ -201,21 +52,25 @@ pub(crate) fn env_create(
     })
 }
 
-pub(crate) fn env_list(data: &Path, as_json: bool) -> Result<()> {
+pub(crate) fn env_list(data: &Path, config: &Config, as_json: bool) -> Result<()> {
     block_on(async {
-        let opened = Opened::at(data, false).await?;
-        let environments = opened.control.environments().await?;
+        let installation = Installation::open(config, data, false, Migrate::Run).await?;
+        let environments = installation.control.environments().await?;
         if as_json {
-            let shown: Vec<Value> = environments
-                .iter()
-                .map(|one| {
-                    json!({
-                        "name": one.name,
-                        "clientId": one.client_id,
-                        "databaseUrl": format!("sqlite://{}", opened.data.environment(&one.name).display()),
-                    })
-                })
-                .collect();
+            let mut shown = Vec::new();
+            for one in &environments {
+                // Without the password: lists end up in logs.
+                let location = installation.location(one)?;
+                let url = match &location {
+                    Location::File(_) => location.url(),
+                    Location::Postgres(_) => location.to_string(),
+                };
+                shown.push(json!({
+                    "name": one.name,
+                    "clientId": one.client_id,
+                    "databaseUrl": url,
+                }));
+            }
             println!("{}", Value::Array(shown));
         } else {
             for one in environments {
@@ -228,13 +83,14 @@ pub(crate) fn env_list(data: &Path, as_json: bool) -> Result<()> {
 
 pub(crate) fn token(
     data: &Path,
+    config: &Config,
     environment: &str,
     subject: Option<&str>,
     admin: bool,
     ttl: Duration,
 ) -> Result<()> {
     block_on(async {
-        let opened = Opened::at(data, false).await?;
+        let opened = Installation::open(config, data, false, Migrate::Run).await?;
         let environment = opened.environment(environment).await?;
         let (subject, scope) = match (subject, admin) {
             (Some(subject), false) => (Some(subject), None),
@@ -259,7 +115,7 @@ pub(crate) fn token(
 
 pub(crate) fn token_verify(data: &Path, config: &Config, text: &str) -> Result<()> {
     block_on(async {
-        let opened = Opened::at(data, false).await?;
+        let opened = Installation::open(config, data, false, Migrate::Run).await?;
         let environments = opened.control.environments().await?;
         let issuer = token::issuer(text)?;
         let environment = match (&issuer, environments.as_slice()) {
@@ -357,7 +213,7 @@ pub(crate) fn connector_configure(
     settings: &[String],
 ) -> Result<()> {
     serve::runtime()?.block_on(async {
-        let opened = Opened::at(data, false).await?;
+        let opened = Installation::open(config, data, false, Migrate::Run).await?;
         let environment = opened.environment(environment).await?;
         let registry = serve::load_connectors(config).await?;
         let connector = registry.get(key).with_context(|| {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rollout_sandbox::Limits;
+use rollout_store::Location;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -23,6 +24,9 @@ const PREFIX: &str = "ROLLOUT__";
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     pub(crate) server: Server,
+    pub(crate) control: Control,
+    pub(crate) database: Database,
+    pub(crate) work: Work,
     pub(crate) connectors: Connectors,
     pub(crate) auth: Auth,
     pub(crate) sync: Sync,
@@ -51,6 +55,56 @@ impl Default for Server {
             body_bytes: 2 * 1024 * 1024,
             header_read_timeout: Duration::from_secs(10),
             cors_origins: vec!["*".into()],
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Control {
+    pub(crate) database_url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Database {
+    pub(crate) connections_per_environment: u32,
+    pub(crate) connections_per_server: usize,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            connections_per_environment: 5,
+            connections_per_server: 60,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Work {
+    #[serde(with = "humantime_serde")]
+    pub(crate) lease: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) renew: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) settle_patience: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) keep_events: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) keep_writes: Duration,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 3600;
+        Self {
+            lease: Duration::from_secs(15),
+            renew: Duration::from_secs(5),
+            settle_patience: Duration::from_secs(30),
+            keep_events: Duration::from_secs(30 * DAY),
+            keep_writes: Duration::from_secs(DAY),
         }
     }
 }
@@ -245,6 +299,23 @@ impl Config {
         }
         if self.sync.poll_interval < Duration::from_millis(100) {
             return wrong("sync.poll_interval", "must be at least 100ms".into());
+        }
+        if !self.control.database_url.is_empty()
+            && let Err(error) = Location::parse(&self.control.database_url)
+        {
+            return wrong("control.database_url", error.to_string());
+        }
+        if self.database.connections_per_environment < 2 {
+            return wrong("database.connections_per_environment", "must be at least 2".into());
+        }
+        if self.database.connections_per_server < 4 {
+            return wrong("database.connections_per_server", "must be at least 4".into());
+        }
+        if self.work.lease < Duration::from_millis(500) {
+            return wrong("work.lease", "must be at least 500ms".into());
+        }
+        if self.work.renew * 2 > self.work.lease || self.work.renew.is_zero() {
+            return wrong("work.renew", "must be at most half of work.lease".into());
         }
         if self.sandbox.calls < 4 {
             return wrong("sandbox.calls", "must be at least 4".into());

@@ -82,15 +82,14 @@ impl DataDir {
         self.path.join("env").join(format!("{name}.sqlite"))
     }
 
-    /// True once there is a control database, and with it possibly something sealed.
+    /// True once there is a control database.
     pub(crate) fn has_control(&self) -> bool {
         self.dir.exists("control.sqlite")
     }
 
-    /// Opens the vault. The key is made only in a directory where nothing can be
-    /// sealed yet.
-    pub(crate) fn vault(&self) -> Result<Vault> {
-        let key = MasterKey::load_or_create(&self.dir, KEY_FILE, !self.has_control())
+    /// Opens the vault. The key is made only where nothing can be sealed yet.
+    pub(crate) fn vault(&self, may_create: bool) -> Result<Vault> {
+        let key = MasterKey::load_or_create(&self.dir, KEY_FILE, may_create)
             .with_context(|| format!("in {}", self.path.display()))?;
         Ok(Vault::new(key))
     }

@@ -6,6 +6,8 @@
 mod commands;
 mod config;
 mod data;
+mod installation;
+mod keeper;
 mod serve;
 
 use std::path::PathBuf;
@@ -14,6 +16,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use rollout_store::{AppKeys, Migrate};
+
+use crate::installation::Wanted;
 
 /// One normalized API for your customers' CRMs, with every app a sandboxed
 /// connector.
@@ -47,6 +52,13 @@ enum Command {
         /// A folder whose *.wasm files are loaded as connectors. May be repeated.
         #[arg(long, value_name = "DIR")]
         connectors: Vec<PathBuf>,
+        /// What this host does: answer requests, work, or both.
+        #[arg(long, value_enum, default_value = "all")]
+        role: serve::Role,
+        /// What to do with databases of an older version: bring them up, or refuse
+        /// to start.
+        #[arg(long, value_enum, default_value = "run")]
+        migrate: Migrating,
     },
     /// Environments: a client id, a client secret and a database each.
     #[command(subcommand)]
@@ -67,6 +79,18 @@ enum Command {
     Config(ConfigCommand),
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Migrating {
+    Run,
+    Check,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum AppKeyStyle {
+    Canonical,
+    Plain,
+}
+
 #[derive(Subcommand)]
 enum EnvCommand {
     /// Create an environment and print its client id and secret.
@@ -79,6 +103,13 @@ enum EnvCommand {
         /// A client secret of your own, at least 32 bytes; made up otherwise.
         #[arg(long)]
         client_secret: Option<String>,
+        /// Where its records are kept: postgres://USER:PASSWORD@HOST:5432/DATABASE. A
+        /// SQLite file in the data directory otherwise.
+        #[arg(long, value_name = "URL")]
+        database_url: Option<String>,
+        /// How app keys are written in its answers: follow-up-boss or followupboss.
+        #[arg(long, value_enum, default_value = "canonical")]
+        app_keys: AppKeyStyle,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -166,27 +197,51 @@ fn run(cli: Cli) -> Result<()> {
     let mut config = config::Config::load(cli.place.config.as_deref(), std::env::vars())?;
     let data = &cli.place.data_dir;
     match cli.command {
-        Command::Serve { listen, connectors } => {
+        Command::Serve {
+            listen,
+            connectors,
+            role,
+            migrate,
+        } => {
             if let Some(listen) = listen {
                 config.server.listen = listen;
                 config.check("--listen")?;
             }
             config.connectors.dirs.extend(connectors);
-            serve::run(config, data)
+            let migrate = match migrate {
+                Migrating::Run => Migrate::Run,
+                Migrating::Check => Migrate::Check,
+            };
+            serve::run(config, data, serve::Options { role, migrate })
         }
         Command::Env(EnvCommand::Create {
             name,
             client_id,
             client_secret,
+            database_url,
+            app_keys,
             json,
-        }) => commands::env_create(data, &name, client_id, client_secret, json),
-        Command::Env(EnvCommand::List { json }) => commands::env_list(data, json),
+        }) => {
+            let wanted = Wanted {
+                client_id,
+                client_secret,
+                database_url,
+                app_keys: match app_keys {
+                    AppKeyStyle::Canonical => AppKeys::Canonical,
+                    AppKeyStyle::Plain => AppKeys::Plain,
+                },
+                ..Wanted::named(&name)
+            };
+            commands::env_create(data, &config, wanted, json)
+        }
+        Command::Env(EnvCommand::List { json }) => commands::env_list(data, &config, json),
         Command::Token {
             command: Some(TokenCommand::Verify { token }),
             ..
         } => commands::token_verify(data, &config, &token),
         Command::Token { command: None, new } => {
-            commands::token(data, &new.env, new.sub.as_deref(), new.admin, new.ttl)
+            let subject = new.sub.as_deref();
+            commands::token(data, &config, &new.env, subject, new.admin, new.ttl)
         }
         Command::Connector(ConnectorCommand::Inspect { file, json }) => {
             commands::connector_inspect(&config, &file, json)

@@ -4,35 +4,31 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rollout_catalog::Catalog;
-use rollout_connectors::{
-    Connectors, Environment, EnvironmentError, Environments, LoadDirError, Registry,
-};
+use rollout_connectors::{Connectors, Environments, LoadDirError, Registry};
 use rollout_egress::{CallLimits, Egress, EgressConfig};
 use rollout_sandbox::Sandbox;
 use rollout_server::edge::{Cors, EdgeOptions, Origins, ServeOptions, around};
-use rollout_server::{Host, Settings, router};
-use rollout_store::{Control, EnvStore};
-use rollout_sync::Engine;
-use rollout_vault::Vault;
+use rollout_server::{Host, Settings, health_router, router};
+use rollout_store::Migrate;
+use rollout_sync::{Engine, SettleSettings, Settler, Writer};
+use rollout_work::{Handler, House, Keep, Leases, Workers};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::make_environment;
 use crate::config::{Config, LogFormat};
 use crate::data::DataDir;
+use crate::installation::Installation;
+use crate::keeper::Keeper;
 
 /// The environment that the first `serve` makes.
 const FIRST: &str = "dev";
-/// How often the control database is looked at for what commands changed.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// A runtime for commands that run connectors.
 pub(crate) fn runtime() -> Result<Runtime> {
@@ -41,9 +37,33 @@ pub(crate) fn runtime() -> Result<Runtime> {
         .build()?)
 }
 
-pub(crate) fn run(config: Config, data: &Path) -> Result<()> {
+/// How to serve.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    pub(crate) role: Role,
+    pub(crate) migrate: Migrate,
+}
+
+/// What a host does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// Answers requests and works.
+    All,
+    /// Answers requests only.
+    Api,
+    /// Works only; answers no requests but for its health.
+    Worker,
+}
+
+impl Role {
+    fn works(self) -> bool {
+        self != Self::Api
+    }
+}
+
+pub(crate) fn run(config: Config, data: &Path, options: Options) -> Result<()> {
     log(&config)?;
-    runtime()?.block_on(serve(config, data))
+    runtime()?.block_on(serve(config, data, options))
 }
 
 fn log(config: &Config) -> Result<()> {
@@ -63,56 +83,67 @@ fn log(config: &Config) -> Result<()> {
     Ok(())
 }
 
-async fn serve(config: Config, path: &Path) -> Result<()> {
+async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
     let listener = TcpListener::bind(&config.server.listen)
         .await
         .with_context(|| format!("can't listen on {}", config.server.listen))?;
     let data = DataDir::open(path, true)?;
     let _lock = data.lock()?;
-    let vault = Arc::new(data.vault()?);
-    let control = Control::open(&data.control())
-        .await
-        .with_context(|| data.shown("control.sqlite"))?;
-    let control = Arc::new(control);
+    let installation = Installation::in_dir(&config, data, true, options.migrate).await?;
+    let installation = Arc::new(installation);
     let registry = load_connectors(&config).await?;
-    first_environment(&data, &control, &vault).await?;
+    if let Some(shown) = installation.first_environment(FIRST).await? {
+        let file = format!("{FIRST}.credentials.json");
+        installation
+            .data
+            .write_private(&file, &format!("{shown}\n"))?;
+        tracing::info!(
+            "environment `{FIRST}` made; its client id and secret are in {}",
+            installation.data.shown(&file)
+        );
+    }
 
     let connectors = Arc::new(Connectors::new(registry, egress(&config)?, limits(&config)));
     let environments = Arc::new(Environments::default());
     let keeper = Keeper {
-        data,
-        control,
-        vault,
+        installation: installation.clone(),
         connectors: connectors.clone(),
         environments: environments.clone(),
     };
     keeper.look().await?;
 
-    let engine = Engine::new(
-        connectors.clone(),
-        environments.clone(),
-        rollout_sync::Settings {
-            poll_interval: config.sync.poll_interval,
-            page_records: config.sync.page_records,
-            parallel: config.sync.parallel,
-            retry_first: config.sync.retry_first,
-            retry_longest: config.sync.retry_longest,
-            failed_after: config.sync.failed_after,
-        },
-    );
+    let leases = Leases::new(worker_name(), work(&config));
+    let (stop, stopped) = watch::channel(false);
+    let (rest, resting) = watch::channel(false);
+    let renewing = tokio::spawn({
+        let leases = leases.clone();
+        async move { leases.renew(resting).await }
+    });
+    let working = options.role.works().then(|| {
+        let workers = Workers::new(
+            environments.clone(),
+            installation.databases.signals(),
+            leases.clone(),
+            handlers(&config, &connectors),
+        );
+        tokio::spawn(workers.run(stopped.clone()))
+    });
+    let hearing = tokio::spawn(hear(installation.clone(), environments.clone()));
+    let keeping = tokio::spawn(keeper.keep(stopped.clone()));
+
     let default_environment = &config.auth.default_environment;
     let settings = Settings {
         public_url: config.public_url(),
         default_environment: (!default_environment.is_empty()).then(|| default_environment.clone()),
         body_bytes: config.server.body_bytes,
     };
-    let host = Host::new(connectors, environments.clone(), engine.clone(), settings);
-    let (stop, stopped) = watch::channel(false);
-    let syncing = tokio::spawn(engine.run(stopped.clone()));
-    let keeping = tokio::spawn(keeper.keep(stopped.clone()));
-
-    let app = around(router(host), edge(&config));
-    let options = ServeOptions {
+    let writer = Writer::new(connectors.clone(), leases);
+    let host = Host::new(connectors, environments.clone(), writer, settings);
+    let routes = match options.role {
+        Role::All | Role::Api => router(host),
+        Role::Worker => health_router(host),
+    };
+    let serve_options = ServeOptions {
         header_read_timeout: config.server.header_read_timeout,
         ..ServeOptions::default()
     };
@@ -122,14 +153,81 @@ async fn serve(config: Config, path: &Path) -> Result<()> {
         tracing::info!("stopping: requests and pages under way are finished first");
         let _ = stop.send(true);
     };
-    rollout_server::edge::serve(listener, app, options, told).await;
-    syncing.await.context("the sync engine")?;
-    keeping.await.context("the control look-out")?;
+    let app = around(routes, edge(&config));
+    rollout_server::edge::serve(listener, app, serve_options, told).await;
+    if let Some(working) = working {
+        working.await.context("the workers")?;
+    }
+    keeping.await.context("the look-out for changes")?;
+    let _ = rest.send(true);
+    renewing.await.context("the leases")?;
+    hearing.abort();
     for environment in environments.all() {
         environment.store().close().await;
     }
+    installation.control.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Names this process in the tables.
+fn worker_name() -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().into_owned();
+    format!("{host}/{}", std::process::id())
+}
+
+fn work(config: &Config) -> rollout_work::Settings {
+    rollout_work::Settings {
+        lease: config.work.lease,
+        renew: config.work.renew,
+    }
+}
+
+/// Who does what kind of work.
+fn handlers(config: &Config, connectors: &Arc<Connectors>) -> Vec<Arc<dyn Handler>> {
+    let engine = Engine::new(
+        connectors.clone(),
+        rollout_sync::Settings {
+            poll_interval: config.sync.poll_interval,
+            page_records: config.sync.page_records,
+            parallel: config.sync.parallel,
+            retry_first: config.sync.retry_first,
+            retry_longest: config.sync.retry_longest,
+            failed_after: config.sync.failed_after,
+        },
+    );
+    let settler = Settler::new(
+        connectors.clone(),
+        SettleSettings {
+            parallel: config.sync.parallel,
+            patience: config.work.settle_patience,
+        },
+    );
+    let house = House {
+        keep: Keep {
+            events: config.work.keep_events,
+            writes: config.work.keep_writes,
+        },
+        most: 10_000,
+    };
+    vec![Arc::new(house), Arc::new(settler), Arc::new(engine)]
+}
+
+/// Passes signals of work to other hosts, and theirs to the workers here.
+async fn hear(installation: Arc<Installation>, environments: Arc<Environments>) {
+    let signals = installation.databases.signals();
+    let heard = |owner: Option<&str>| {
+        for environment in environments.all() {
+            if owner.is_none_or(|owner| owner == environment.client_id) {
+                environment.store().heard();
+            }
+        }
+    };
+    tokio::join!(
+        installation.control.announce(&signals),
+        installation.control.listen(heard)
+    );
 }
 
 /// Resolves on SIGTERM or Ctrl-C.
@@ -169,20 +267,6 @@ pub(crate) async fn load_connectors(config: &Config) -> Result<Registry> {
         }
     }
     Ok(registry)
-}
-
-async fn first_environment(data: &DataDir, control: &Control, vault: &Vault) -> Result<()> {
-    if !control.environments().await?.is_empty() {
-        return Ok(());
-    }
-    let made = make_environment(data, control, vault, FIRST, None, None).await?;
-    let file = format!("{FIRST}.credentials.json");
-    data.write_private(&file, &format!("{}\n", made.shown))?;
-    tracing::info!(
-        "environment `{FIRST}` made; its client id and secret are in {}",
-        data.shown(&file)
-    );
-    Ok(())
 }
 
 fn egress(config: &Config) -> Result<Arc<Egress>> {
@@ -227,71 +311,5 @@ fn edge(config: &Config) -> EdgeOptions {
         },
         category_hosts: rollout_server::edge::CategoryHosts { own },
         ..EdgeOptions::default()
-    }
-}
-
-/// Keeps what runs equal to what the control database says.
-struct Keeper {
-    data: DataDir,
-    control: Arc<Control>,
-    vault: Arc<Vault>,
-    connectors: Arc<Connectors>,
-    environments: Arc<Environments>,
-}
-
-impl Keeper {
-    /// Looks again and again until `stop` turns true.
-    async fn keep(self, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {
-                    if let Err(error) = self.look().await {
-                        tracing::warn!("the control database can't be followed: {error:#}");
-                    }
-                }
-                _ = stop.changed() => {}
-            }
-        }
-    }
-
-    /// Opens environments that are new and takes up settings that changed.
-    async fn look(&self) -> Result<()> {
-        for stored in self.control.environments().await? {
-            let environment = match self.environments.by_name(&stored.name) {
-                Some(environment) => environment,
-                None => {
-                    let environment = self.open(&stored).await.with_context(|| {
-                        self.data.environment(&stored.name).display().to_string()
-                    })?;
-                    tracing::info!(environment = stored.name, "environment opened");
-                    self.environments.add(environment.clone());
-                    environment
-                }
-            };
-            for connector in self.connectors.registry().all() {
-                environment
-                    .load_settings(&self.control, connector.key())
-                    .await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn open(&self, stored: &rollout_store::Environment) -> Result<Arc<Environment>> {
-        if stored.database_url.is_some() {
-            bail!(EnvironmentError::Elsewhere(stored.name.clone()));
-        }
-        let path = self.data.environment(&stored.name);
-        let store = EnvStore::open(&path, self.connectors.catalog()).await?;
-        let environment = Environment::open(stored, store, self.vault.clone()).await?;
-        self.connectors.plan_missing(&environment).await?;
-        let environment = Arc::new(environment);
-        let purging = environment.clone();
-        tokio::spawn(async move {
-            if let Err(error) = purging.store().purge().await {
-                tracing::warn!(environment = purging.name, %error, "deleted records are not all erased yet");
-            }
-        });
-        Ok(environment)
     }
 }

@@ -1,7 +1,6 @@
 //! Who asks, and for which account: token and tenant in one place.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 use rollout_connectors::{Environment, Live};
@@ -42,8 +41,9 @@ impl Host {
         };
         let environment =
             environment.ok_or_else(|| ApiError::unauthorized("no environment has this issuer"))?;
-        let claims =
-            token::verify(token, &[environment.client_secret()], unix_now()).map_err(refuse)?;
+        let now = rollout_store::now();
+        let secrets = environment.secrets();
+        let claims = token::verify(token, &secrets.valid(now), seconds(now)).map_err(refuse)?;
         let reach = match claims.scope {
             Scope::Consumer(key) => Reach::Consumer(key),
             Scope::Environment => Reach::Environment,
@@ -86,7 +86,8 @@ impl Asker {
 
     /// A credential, if the token reaches it.
     pub(crate) async fn credential(&self, id: &str) -> Result<Option<Arc<Live>>, ApiError> {
-        let Some(live) = self.environment.credential(id) else {
+        let live = self.environment.find_credential(id).await;
+        let Some(live) = live.map_err(ApiError::store_unavailable)? else {
             return Ok(None);
         };
         let reached = match self.known_consumer().await? {
@@ -94,6 +95,16 @@ impl Asker {
             Some(consumer) => consumer.is_some_and(|one| live.belongs_to(&one.id)),
         };
         Ok(reached.then_some(live))
+    }
+
+    /// Refuses all but environment tokens.
+    pub(crate) fn for_environment(&self) -> Result<(), ApiError> {
+        match self.reach {
+            Reach::Environment => Ok(()),
+            Reach::Consumer(_) => Err(ApiError::forbidden(
+                "This needs a token for the whole environment (`scope: \"environment\"`).",
+            )),
+        }
     }
 
     /// The account that a category's request is about.
@@ -136,7 +147,7 @@ pub(crate) fn must_work(live: &Live) -> Result<(), ApiError> {
     }
 }
 
-fn unix_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
+/// Milliseconds since 1970 as whole seconds.
+pub(crate) fn seconds(millis: i64) -> u64 {
+    u64::try_from(millis / 1000).unwrap_or_default()
 }

@@ -73,7 +73,7 @@ pub(crate) async fn connect(
         .connectors
         .connect(&asker.environment, &consumer, connect)
         .await;
-    answer(&host, &asker, connected).await
+    answer(&asker, connected).await
 }
 
 /// Changes an account's inputs, entities or label.
@@ -98,7 +98,7 @@ pub(crate) async fn change(
         .connectors
         .change(&asker.environment, &live, change)
         .await;
-    answer(&host, &asker, changed).await
+    answer(&asker, changed).await
 }
 
 /// Deletes an account: its secrets and its records.
@@ -123,12 +123,10 @@ pub(crate) async fn delete(
 }
 
 async fn answer(
-    host: &Host,
     asker: &Asker,
     connected: Result<Arc<Live>, ConnectError>,
 ) -> Result<Json<Value>, ApiError> {
     let live = connected.map_err(refused)?;
-    host.engine.wake();
     shown(&asker.environment, &live, true).await.map(Json)
 }
 

@@ -418,6 +418,16 @@ impl ApiError {
         ApiError::saying(Code::Conflict, message)
     }
 
+    /// 409 with Retry-After: the first request with this key has no outcome yet.
+    pub fn write_in_progress() -> ApiError {
+        ApiError::new(Code::WriteInProgress).retry_after(Duration::from_secs(1))
+    }
+
+    /// 422: the key was used for another request.
+    pub fn idempotency_key_reused() -> ApiError {
+        ApiError::new(Code::IdempotencyKeyReused)
+    }
+
     /// 400: the app refused the values, in its words.
     pub fn upstream_rejected(message: impl Into<String>) -> ApiError {
         ApiError::saying(Code::UpstreamRejected, message)

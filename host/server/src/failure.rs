@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rollout_catalog::Issue;
 use rollout_sandbox::{CallError, Error};
+use rollout_store::StoreError;
 use rollout_sync::WriteError;
 
 use crate::error::ApiError;
@@ -15,6 +16,10 @@ pub(crate) fn of_write(error: WriteError) -> ApiError {
         WriteError::NotFound => ApiError::not_found(),
         WriteError::Call(error) => of_call(error),
         WriteError::MaybeApplied(detail) => ApiError::maybe_applied(detail),
+        WriteError::InProgress => ApiError::write_in_progress(),
+        WriteError::KeyReused => ApiError::idempotency_key_reused(),
+        WriteError::Busy => ApiError::busy(error),
+        WriteError::Store(StoreError::LeaseLost) => ApiError::maybe_applied(error),
         WriteError::Store(error) => ApiError::store_unavailable(error),
         WriteError::Vault(error) => ApiError::internal(error),
     }

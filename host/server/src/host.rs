@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use rollout_catalog::{Catalog, Category};
 use rollout_connectors::{Connectors, Environments};
-use rollout_sync::{Engine, Writer};
+use rollout_sync::Writer;
 
 /// What the configuration says to the server.
 #[derive(Debug, Clone)]
@@ -24,7 +24,6 @@ pub struct Settings {
 pub struct Host {
     pub(crate) connectors: Arc<Connectors>,
     pub(crate) environments: Arc<Environments>,
-    pub(crate) engine: Arc<Engine>,
     pub(crate) writer: Writer,
     pub(crate) settings: Settings,
     openapi: RwLock<HashMap<Category, Bytes>>,
@@ -35,14 +34,13 @@ impl Host {
     pub fn new(
         connectors: Arc<Connectors>,
         environments: Arc<Environments>,
-        engine: Arc<Engine>,
+        writer: Writer,
         settings: Settings,
     ) -> Arc<Self> {
         Arc::new(Self {
-            writer: Writer::new(connectors.clone()),
+            writer,
             connectors,
             environments,
-            engine,
             settings,
             openapi: RwLock::default(),
         })

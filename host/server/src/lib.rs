@@ -12,6 +12,7 @@ mod cursor;
 pub mod edge;
 pub mod error;
 mod failure;
+mod feed;
 mod health;
 mod host;
 mod openapi;
@@ -21,4 +22,4 @@ mod sanitize;
 pub mod token;
 
 pub use host::{Host, Settings};
-pub use router::router;
+pub use router::{health_router, router};

@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Extension;
 use axum::body::Bytes;
@@ -18,10 +17,10 @@ use rollout_catalog::manifest::EntityOffer;
 use rollout_catalog::{Category, Entity, Match, Operation, Verb};
 use rollout_connectors::{Connector, Live, Readiness};
 use rollout_store::{CredentialStatus, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX};
-use rollout_sync::{Target, Wrote};
+use rollout_sync::{Act, Target, Wrote};
 use serde_json::Value;
 
-use crate::asker::{Asker, must_work};
+use crate::asker::{Asker, must_work, seconds};
 use crate::cursor::Binding;
 use crate::edge::{Query, read_json};
 use crate::error::ApiError;
@@ -34,6 +33,8 @@ const DEFAULT_LIMIT: u32 = 100;
 const STATUS: HeaderName = HeaderName::from_static("x-rollout-credential-status");
 const IGNORED: HeaderName = HeaderName::from_static("x-rollout-ignored-fields");
 const PARTIAL: &str = "x-rollout-allow-partial";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const LONGEST_KEY: usize = 255;
 
 /// An entity of an account, as a request means it.
 struct Resource {
@@ -148,6 +149,12 @@ impl Resource {
         Ok(coming)
     }
 
+    /// Refuses writes where reads would be, and where the app would refuse.
+    fn writable(&self, host: &Host) -> Result<(), ApiError> {
+        self.ready(host, false)?;
+        must_work(&self.live)
+    }
+
     fn target<'a>(&'a self, offer: &'a EntityOffer) -> Target<'a> {
         Target {
             environment: &self.asker.environment,
@@ -189,15 +196,17 @@ pub(crate) async fn list(
     let limit = u32::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
     let mut wanted = ListQuery::new(&live.credential.id, entity, limit);
     let filters = filters(&query, entity, &mut wanted)?;
+    let secrets = resource.asker.environment.secrets();
+    let now = seconds(rollout_store::now());
     let binding = Binding {
-        key: resource.asker.environment.client_secret(),
+        key: secrets.current(),
         credential: &live.credential.id,
         entity: &entity.name,
         filters: &filters,
     };
     match query.text("next").filter(|next| !next.is_empty()) {
         Some(next) => {
-            let place = binding.place(next, unix_now());
+            let place = binding.place(next, now);
             wanted.after = Some(place.map_err(ApiError::invalid_cursor)?);
         }
         None => {
@@ -219,7 +228,7 @@ pub(crate) async fn list(
         .list_json(&wanted, &mut items)
         .await
         .map_err(ApiError::store_unavailable)?;
-    let next = list.next.map(|seq| binding.cursor(seq, unix_now()));
+    let next = list.next.map(|seq| binding.cursor(seq, now));
     let next_link = next.as_ref().map(|next| {
         let base = format!(
             "{}/{category}/api/{}",
@@ -355,11 +364,10 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let resource = Resource::of(&host, category, &path, request.headers()).await?;
     let offer = resource.offer(Ask::Verb(Verb::Create))?;
-    resource.ready(&host, false)?;
-    must_work(&resource.live)?;
+    resource.writable(&host)?;
+    let key = idempotency_key(request.headers())?;
     let body = body(request, &host).await?;
-    let wrote = host.writer.create(resource.target(offer), body).await;
-    let wrote = wrote.map_err(failure::of_write)?;
+    let wrote = write(&host, resource.target(offer), Act::Create { body }, key).await?;
     Ok(written(StatusCode::CREATED, wrote))
 }
 
@@ -372,8 +380,7 @@ pub(crate) async fn update(
 ) -> Result<Response, ApiError> {
     let resource = Resource::of(&host, category, &path, request.headers()).await?;
     let offer = resource.offer(Ask::Verb(Verb::Update))?;
-    resource.ready(&host, false)?;
-    must_work(&resource.live)?;
+    resource.writable(&host)?;
     let query = Query::of(request.uri())?;
     let mut merge = Vec::new();
     for field in &resource.entity.fields {
@@ -383,12 +390,11 @@ pub(crate) async fn update(
             merge.push(field.name.clone());
         }
     }
+    let key = idempotency_key(request.headers())?;
     let body = body(request, &host).await?;
-    let wrote = host
-        .writer
-        .update(resource.target(offer), &id, body, merge)
-        .await;
-    Ok(written(StatusCode::OK, wrote.map_err(failure::of_write)?))
+    let act = Act::Update { id, body, merge };
+    let wrote = write(&host, resource.target(offer), act, key).await?;
+    Ok(written(StatusCode::OK, wrote))
 }
 
 /// Deletes a record: an empty array, as documented.
@@ -400,10 +406,9 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     let resource = Resource::of(&host, category, &path, request.headers()).await?;
     let offer = resource.offer(Ask::Verb(Verb::Delete))?;
-    resource.ready(&host, false)?;
-    must_work(&resource.live)?;
-    let deleted = host.writer.delete(resource.target(offer), &id).await;
-    deleted.map_err(failure::of_write)?;
+    resource.writable(&host)?;
+    let key = idempotency_key(request.headers())?;
+    write(&host, resource.target(offer), Act::Delete { id }, key).await?;
     Ok(json(StatusCode::OK, "[]"))
 }
 
@@ -417,15 +422,16 @@ pub(crate) async fn perform(
     let resource = Resource::of(&host, category, &path, request.headers()).await?;
     let operation = operation(&resource.entity, &sub_path, request.method())?;
     let offer = resource.offer(Ask::Operation(&operation.name))?;
-    resource.ready(&host, false)?;
-    must_work(&resource.live)?;
+    resource.writable(&host)?;
+    let key = idempotency_key(request.headers())?;
     let body = body(request, &host).await?;
-    let wrote = host
-        .writer
-        .perform(resource.target(offer), &id, &operation.name, body)
-        .await;
-    match wrote.map_err(failure::of_write)? {
-        Wrote::Record { .. } => Ok(json(StatusCode::OK, "[]")),
+    let act = Act::Perform {
+        id,
+        operation: operation.name.clone(),
+        body,
+    };
+    match write(&host, resource.target(offer), act, key).await? {
+        Wrote::Record { .. } | Wrote::Deleted => Ok(json(StatusCode::OK, "[]")),
         Wrote::Accepted => Ok(json(StatusCode::ACCEPTED, "[]")),
     }
 }
@@ -457,6 +463,31 @@ fn operation<'a>(
     })
 }
 
+/// The client's name for a write, under which it is done once.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if values.next().is_some() || text.is_empty() || text.len() > LONGEST_KEY {
+        return Err(ApiError::invalid_request(format!(
+            "Idempotency-Key must be one text of 1 to {LONGEST_KEY} ASCII letters"
+        )));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+async fn write(
+    host: &Host,
+    target: Target<'_>,
+    act: Act,
+    key: Option<String>,
+) -> Result<Wrote, ApiError> {
+    let wrote = host.writer.write(target, act, key.as_deref()).await;
+    wrote.map_err(failure::of_write)
+}
+
 async fn body(request: Request, host: &Host) -> Result<Value, ApiError> {
     let body = read_json(request, host.settings.body_bytes).await?;
     body.ok_or_else(|| {
@@ -470,6 +501,7 @@ async fn body(request: Request, host: &Host) -> Result<Value, ApiError> {
 fn written(status: StatusCode, wrote: Wrote) -> Response {
     match wrote {
         Wrote::Accepted => json(StatusCode::ACCEPTED, "{}"),
+        Wrote::Deleted => json(StatusCode::OK, "[]"),
         Wrote::Record {
             json: record,
             ignored,
@@ -488,9 +520,4 @@ fn written(status: StatusCode, wrote: Wrote) -> Response {
 fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     let format = [(CONTENT_TYPE, "application/json")];
     (status, format, body.into()).into_response()
-}
-
-fn unix_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
 }

@@ -7,7 +7,17 @@ use axum::routing::{any, get};
 
 use crate::edge::{method_not_allowed, unknown_route};
 use crate::host::Host;
-use crate::{connectors, credentials, error, health, openapi, records};
+use crate::{connectors, credentials, error, feed, health, openapi, records};
+
+/// What a host that only works answers: its health.
+pub fn health_router(host: Arc<Host>) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(host)
+}
 
 /// Every route of the host.
 pub fn router(host: Arc<Host>) -> Router {
@@ -15,6 +25,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/docs/errors", get(error::docs))
+        .route("/api/events-feed", get(feed::all))
         .route("/api/connectors", get(connectors::list))
         .route("/api/connectors/{key}/icon", get(connectors::icon))
         .route(
@@ -30,6 +41,7 @@ pub fn router(host: Arc<Host>) -> Router {
     for category in host.catalog().categories() {
         let records = Router::new()
             .route("/openapi.json", get(openapi::document))
+            .route("/events-feed", get(feed::of_account))
             .route("/{entity}", get(records::list).post(records::create))
             .route(
                 "/{entity}/{id}",

@@ -1,34 +1,42 @@
 //! How fast pages land and lists are read.
 //!
-//! `cargo run --release -p rollout-store --example landing -- [PEOPLE] [PER_PAGE]`
+//! `cargo run --release -p rollout-store --example landing -- [PEOPLE] [PER_PAGE] [postgres | --postgres URL]`
 //!
 //! Lands that many people into a new SQLite file, again unchanged, again with
-//! every tenth changed, and reads lists. Only the store's calls are timed, not
-//! making the records. CPU time is the whole process's during those calls.
+//! every tenth changed, and reads lists. With `--postgres` it does so in an empty
+//! Postgres database, with `postgres` on a server of its own that writes to disk
+//! as a real one does. Only the store's calls are timed, not making the records.
+//! CPU time is this process's during those calls, not the server's.
 
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rollout_catalog::{Catalog, Category, Entity};
 use rollout_store::{
-    Credential, CredentialStatus, Cursor, EnvStore, ListQuery, Narrow, Page, Record, ReferenceIds,
-    Schedule, SyncPhase, SyncStatus, new_credential_id,
+    Credential, CredentialStatus, Cursor, Databases, EnvStore, Lease, ListQuery, Location, Migrate,
+    Narrow, Page, Record, ReferenceIds, SYNC, Schedule, SyncPhase, SyncStatus, new_credential_id,
 };
+use rollout_test_postgres::{Options, Server};
+use sqlx::Connection as _;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Outcome<()> {
-    let mut arguments = std::env::args().skip(1);
-    let people: usize = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
-    let per_page: usize = arguments.next().map_or(Ok(500), |text| text.parse())?;
     let directory = tempfile::tempdir()?;
-    let path = directory.path().join("bench.sqlite");
+    let Arguments {
+        people,
+        per_page,
+        location,
+        server: _server,
+    } = Arguments::read(directory.path())?;
     let catalog = Catalog::embedded()?;
-    let store = EnvStore::open(&path, &catalog).await?;
+    let databases = Databases::default();
+    let store = EnvStore::open(&databases, &location, "bench", &catalog, Migrate::Run).await?;
     let consumer = store.consumer("bench").await?;
     let (id, created_at) = new_credential_id();
     let credential = Credential {
@@ -54,10 +62,12 @@ async fn main() -> Outcome<()> {
         .by_name("people")
         .ok_or("the catalogue has people")?;
     println!(
-        "{people} people, {} columns, pages of {per_page}",
+        "{location}: {people} people, {} columns, pages of {per_page}",
         entity.columns().len() + 11
     );
 
+    let leases = store.claim_jobs(SYNC, "bench", 1, 3_600_000).await?;
+    let lease = leases.first().ok_or("the sync is due")?;
     for (name, round) in [("new", 0), ("unchanged", 0), ("every tenth changed", 1)] {
         if name != "new" && std::env::var("NEWONLY").is_ok() {
             continue;
@@ -67,11 +77,14 @@ async fn main() -> Outcome<()> {
         let tenth = people.div_ceil(10).max(1);
         for start in (0..people).step_by(per_page) {
             let end = people.min(start + per_page);
-            let page = page(&store, &credential, entity, start..end, round).await?;
+            let mut page = page(&store, &credential, entity, start..end, round).await?;
+            page.lease = Some(lease);
             stopwatch.start();
             store.land(page).await?;
             stopwatch.stop();
-            peak_log = peak_log.max(fs::metadata(path.with_extension("sqlite-wal"))?.len());
+            if let Location::File(path) = &location {
+                peak_log = peak_log.max(fs::metadata(path.with_extension("sqlite-wal"))?.len());
+            }
             if end / tenth != start / tenth && people >= 500_000 {
                 println!(
                     "  {end}: {:.0} records/s so far",
@@ -88,7 +101,7 @@ async fn main() -> Outcome<()> {
             peak_rss()? >> 10,
         );
     }
-    println!("file: {} MB", fs::metadata(&path)?.len() >> 20);
+    println!("database: {} MB", size(&location).await? >> 20);
     if std::env::var("LANDONLY").is_ok() {
         return Ok(());
     }
@@ -101,7 +114,7 @@ async fn main() -> Outcome<()> {
         error: None,
         first_done_at: Some(created_at),
     };
-    store.schedule_sync(&credential.id, "people", &done).await?;
+    finish(&store, lease, &done).await?;
     let view = catalog
         .entity(Category::Crm, "people")
         .ok_or("the catalogue has people")?;
@@ -173,6 +186,71 @@ async fn main() -> Outcome<()> {
         peak_rss()? >> 10
     );
     store.close().await;
+    Ok(())
+}
+
+/// What to measure, and where.
+struct Arguments {
+    people: usize,
+    per_page: usize,
+    location: Location,
+    /// Lives as long as it is used.
+    server: Option<Server>,
+}
+
+impl Arguments {
+    fn read(directory: &Path) -> Outcome<Self> {
+        let mut location = Location::File(directory.join("bench.sqlite"));
+        let mut server = None;
+        let mut numbers = [100_000, 500];
+        let mut next = numbers.iter_mut();
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--postgres" => {
+                    let url = arguments.next().ok_or("--postgres needs a URL")?;
+                    location = Location::parse(&url)?;
+                }
+                "postgres" => {
+                    let own = Server::start(Options {
+                        fsync: true,
+                        ..Options::default()
+                    })?;
+                    location = Location::parse(&own.database()?)?;
+                    server = Some(own);
+                }
+                number => *next.next().ok_or("too many arguments")? = number.parse()?,
+            }
+        }
+        let [people, per_page] = numbers;
+        Ok(Self {
+            people,
+            per_page,
+            location,
+            server,
+        })
+    }
+}
+
+/// Bytes on the disk.
+async fn size(location: &Location) -> Outcome<u64> {
+    match location {
+        Location::File(path) => Ok(fs::metadata(path)?.len()),
+        Location::Postgres(url) => {
+            let mut connection = sqlx::PgConnection::connect(url).await?;
+            let size = sqlx::query_scalar("SELECT pg_database_size(current_database())");
+            let size: i64 = size.fetch_one(&mut connection).await?;
+            Ok(size.unsigned_abs())
+        }
+    }
+}
+
+/// Ends the first pass, as the sync does.
+async fn finish(store: &EnvStore, lease: &Lease, done: &Schedule) -> Outcome<()> {
+    let (credential, entity) = lease.sync().ok_or("it is a sync's lease")?;
+    store
+        .schedule_sync(credential, entity, done, Some(lease))
+        .await?;
     Ok(())
 }
 

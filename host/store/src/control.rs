@@ -1,13 +1,10 @@
 //! The control database: which environments there are, and how connectors are
 //! set up in each.
 
-use std::path::Path;
-
-use sqlx::Row as _;
-
-use crate::database::Db;
-use crate::dialect::Row;
-use crate::{Result, StoreError, migrations, now};
+use crate::database::{Databases, Db, FromRow, Location, Purpose, Row, query};
+use crate::dialect::Dialect;
+use crate::migrations::{self, Migrate, Patience};
+use crate::{Result, StoreError, now};
 
 /// How app keys are written in an environment's answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,10 +34,12 @@ pub struct NewEnvironment {
     pub client_id: String,
     /// The secret that signs its tokens, sealed by the caller.
     pub client_secret_sealed: String,
-    /// Where its records are; none: in the data directory.
-    pub database_url: Option<String>,
+    /// The URL of its database, sealed by the caller; none: in the data directory.
+    pub database_url_sealed: Option<String>,
     /// How app keys are written.
     pub app_keys: AppKeys,
+    /// Nothing goes out until somebody says so.
+    pub held: bool,
 }
 
 /// An environment as it is stored.
@@ -52,26 +51,34 @@ pub struct Environment {
     pub client_id: String,
     /// The secret that signs its tokens, sealed.
     pub client_secret_sealed: String,
-    /// Where its records are; none: in the data directory.
-    pub database_url: Option<String>,
+    /// The URL of its database, sealed by the caller; none: in the data directory.
+    pub database_url_sealed: Option<String>,
     /// How app keys are written.
     pub app_keys: AppKeys,
+    /// The secret before the last rotation, sealed, and until when it is good.
+    pub old_secret: Option<(String, i64)>,
+    /// Nothing goes out: it was restored, and nobody has said that it is to work.
+    pub held: bool,
     /// Milliseconds since 1970.
     pub created_at: i64,
 }
 
-impl Environment {
+impl FromRow for Environment {
     fn read(row: &Row) -> Result<Self> {
+        let old: Option<String> = row.get("old_secret_sealed")?;
+        let until: Option<i64> = row.get("old_secret_until")?;
         Ok(Self {
-            name: row.try_get("name")?,
-            client_id: row.try_get("client_id")?,
-            client_secret_sealed: row.try_get("client_secret_sealed")?,
-            database_url: row.try_get("database_url")?,
-            app_keys: match row.try_get("app_keys")? {
+            name: row.get("name")?,
+            client_id: row.get("client_id")?,
+            client_secret_sealed: row.get("client_secret_sealed")?,
+            database_url_sealed: row.get("database_url_sealed")?,
+            app_keys: match row.text("app_keys")? {
                 "plain" => AppKeys::Plain,
                 _ => AppKeys::Canonical,
             },
-            created_at: row.try_get("created_at")?,
+            old_secret: old.zip(until),
+            held: row.get::<i64>("held")? != 0,
+            created_at: row.get("created_at")?,
         })
     }
 }
@@ -108,17 +115,33 @@ pub struct AppSetting {
 /// The control database.
 #[derive(Debug)]
 pub struct Control {
-    db: Db,
+    pub(crate) db: Db,
 }
 
 impl Control {
     /// Opens the database, creating and migrating it as needed.
-    pub async fn open(path: &Path) -> Result<Self> {
-        let db = Db::open(path).await?;
-        let mut tx = db.write().await?;
-        migrations::run(&mut tx, migrations::CONTROL).await?;
-        db.commit(tx).await?;
+    pub async fn open(
+        databases: &Databases,
+        location: &Location,
+        migrate: Migrate,
+    ) -> Result<Self> {
+        let db = Db::open(databases, location, Purpose::Control).await?;
+        let mut patience = Patience::default();
+        while let Err(error) = Self::migrate(&db, migrate).await {
+            patience.after(error).await?;
+        }
         Ok(Self { db })
+    }
+
+    async fn migrate(db: &Db, migrate: Migrate) -> Result<()> {
+        let mut tx = migrations::begin(db, "host_control").await?;
+        migrations::run(&mut tx, migrations::CONTROL, migrate).await?;
+        db.commit(tx).await
+    }
+
+    /// Whether several processes can use the database at once.
+    pub fn is_shared(&self) -> bool {
+        self.db.dialect() == Dialect::Postgres
     }
 
     /// Whether the database answers.
@@ -131,35 +154,50 @@ impl Control {
         self.db.close().await;
     }
 
+    /// A sealed text that shows whether a process has the installation's key:
+    /// `sealed` if there was none.
+    pub async fn key_check(&self, sealed: &str) -> Result<String> {
+        let mut tx = self.db.write().await?;
+        query("INSERT INTO host_meta (key, value) VALUES ('key_check', $1) ON CONFLICT DO NOTHING")
+            .bind(sealed)
+            .execute(&mut tx)
+            .await?;
+        let there = query("SELECT value FROM host_meta WHERE key = 'key_check'")
+            .one(&mut tx)
+            .await?;
+        self.db.commit(tx).await?;
+        Ok(there)
+    }
+
+    /// Whether anything can have been sealed already.
+    pub async fn has_key_check(&self) -> Result<bool> {
+        let there: Option<String> = query("SELECT value FROM host_meta WHERE key = 'key_check'")
+            .optional(&self.db)
+            .await?;
+        Ok(there.is_some())
+    }
+
     /// All environments, oldest first.
     pub async fn environments(&self) -> Result<Vec<Environment>> {
-        let rows = sqlx::query("SELECT * FROM host_environments ORDER BY created_at, name");
-        rows.fetch_all(self.db.readers())
-            .await?
-            .iter()
-            .map(Environment::read)
-            .collect()
+        query("SELECT * FROM host_environments ORDER BY created_at, name")
+            .all(&self.db)
+            .await
     }
 
     /// The environment of this name.
     pub async fn environment(&self, name: &str) -> Result<Option<Environment>> {
-        let row = sqlx::query("SELECT * FROM host_environments WHERE name = $1").bind(name);
-        row.fetch_optional(self.db.readers())
-            .await?
-            .as_ref()
-            .map(Environment::read)
-            .transpose()
+        query("SELECT * FROM host_environments WHERE name = $1")
+            .bind(name)
+            .optional(&self.db)
+            .await
     }
 
     /// The environment whose tokens have this issuer.
     pub async fn environment_of_client(&self, client_id: &str) -> Result<Option<Environment>> {
-        let row =
-            sqlx::query("SELECT * FROM host_environments WHERE client_id = $1").bind(client_id);
-        row.fetch_optional(self.db.readers())
-            .await?
-            .as_ref()
-            .map(Environment::read)
-            .transpose()
+        query("SELECT * FROM host_environments WHERE client_id = $1")
+            .bind(client_id)
+            .optional(&self.db)
+            .await
     }
 
     /// Enters an environment; [`StoreError::Conflict`] if its name or client id
@@ -169,25 +207,28 @@ impl Control {
             name: new.name,
             client_id: new.client_id,
             client_secret_sealed: new.client_secret_sealed,
-            database_url: new.database_url,
+            database_url_sealed: new.database_url_sealed,
             app_keys: new.app_keys,
+            old_secret: None,
+            held: new.held,
             created_at: now(),
         };
         let mut tx = self.db.write().await?;
-        sqlx::query(
+        query(
             "INSERT INTO host_environments \
-             (name, client_id, client_secret_sealed, database_url, app_keys, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+             (name, client_id, client_secret_sealed, database_url_sealed, app_keys, created_at, held) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(&environment.name)
         .bind(&environment.client_id)
         .bind(&environment.client_secret_sealed)
-        .bind(&environment.database_url)
+        .bind(&environment.database_url_sealed)
         .bind(environment.app_keys.as_str())
         .bind(environment.created_at)
-        .execute(&mut *tx)
+        .bind(i64::from(environment.held))
+        .execute(&mut tx)
         .await
-        .map_err(|error| match error.into() {
+        .map_err(|error| match error {
             StoreError::Conflict(_) => {
                 StoreError::Conflict("an environment with this name or client id")
             }
@@ -203,13 +244,13 @@ impl Control {
         environment: &str,
         connector: &str,
     ) -> Result<Vec<AppSetting>> {
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
+        let rows: Vec<(String, String, String)> = query(
             "SELECT name, kind, value FROM host_app_settings \
              WHERE environment = $1 AND connector = $2 ORDER BY name",
         )
         .bind(environment)
         .bind(connector)
-        .fetch_all(self.db.readers())
+        .all(&self.db)
         .await?;
         let setting = |(name, kind, value): (String, String, String)| AppSetting {
             name,
@@ -232,7 +273,7 @@ impl Control {
     ) -> Result<()> {
         let mut tx = self.db.write().await?;
         for setting in settings {
-            sqlx::query(
+            query(
                 "INSERT INTO host_app_settings (environment, connector, name, kind, value) \
                  VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment, connector, name) \
                  DO UPDATE SET kind = excluded.kind, value = excluded.value",
@@ -242,7 +283,7 @@ impl Control {
             .bind(&setting.name)
             .bind(setting.kind.as_str())
             .bind(&setting.value)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
         self.db.commit(tx).await

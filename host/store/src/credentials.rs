@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sqlx::Row as _;
 
-use crate::database::Tx;
-use crate::dialect::Row;
-use crate::{EnvStore, Result, StoreError, ids, now};
+use crate::database::{FromRow, On, Row, Tx, query, statement};
+use crate::outbox::Happened;
+use crate::{EnvStore, Result, StoreError, changes, ids, now};
 
 /// A user of the product, as the product names him.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,26 +62,26 @@ pub struct Credential {
     pub updated_at: i64,
 }
 
-impl Credential {
+impl FromRow for Credential {
     fn read(row: &Row) -> Result<Self> {
         Ok(Self {
-            id: row.try_get("id")?,
-            app_key: row.try_get("app_key")?,
-            plan: row.try_get("plan")?,
-            label: row.try_get("label")?,
-            avatar: row.try_get("avatar")?,
-            external_id: row.try_get("external_id")?,
-            fields: serde_json::from_str(row.try_get("fields")?)?,
-            entities_to_sync: serde_json::from_str(row.try_get("entities_to_sync")?)?,
-            status: match row.try_get("status")? {
+            id: row.get("id")?,
+            app_key: row.get("app_key")?,
+            plan: row.get("plan")?,
+            label: row.get("label")?,
+            avatar: row.get("avatar")?,
+            external_id: row.get("external_id")?,
+            fields: serde_json::from_str(row.text("fields")?)?,
+            entities_to_sync: serde_json::from_str(row.text("entities_to_sync")?)?,
+            status: match row.text("status")? {
                 "broken" => CredentialStatus::Broken(
-                    row.try_get::<Option<String>, _>("status_reason")?
+                    row.get::<Option<String>>("status_reason")?
                         .unwrap_or_default(),
                 ),
                 _ => CredentialStatus::Ok,
             },
-            created_at: row.try_get("created_at")?,
-            updated_at: row.try_get("updated_at")?,
+            created_at: row.get("created_at")?,
+            updated_at: row.get("updated_at")?,
         })
     }
 }
@@ -113,14 +112,14 @@ impl EnvStore {
             return Ok(consumer);
         }
         let mut tx = self.db.write().await?;
-        let id = sqlx::query_scalar(
+        let id = query(
             "INSERT INTO host_consumers (id, key, created_at) VALUES ($1, $2, $3) \
              ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING id",
         )
         .bind(ids::new_consumer_id())
         .bind(key)
         .bind(now())
-        .fetch_one(&mut *tx)
+        .one(&mut tx)
         .await?;
         self.db.commit(tx).await?;
         Ok(Consumer {
@@ -131,8 +130,8 @@ impl EnvStore {
 
     /// The consumer of this key, if there is one.
     pub async fn find_consumer(&self, key: &str) -> Result<Option<Consumer>> {
-        let id = sqlx::query_scalar("SELECT id FROM host_consumers WHERE key = $1").bind(key);
-        let id = id.fetch_optional(self.db.readers()).await?;
+        let id = query("SELECT id FROM host_consumers WHERE key = $1").bind(key);
+        let id = id.optional(&self.db).await?;
         Ok(id.map(|id| Consumer {
             id,
             key: key.to_owned(),
@@ -149,6 +148,12 @@ impl EnvStore {
         secrets: &BTreeMap<String, String>,
     ) -> Result<()> {
         let mut tx = self.db.write().await?;
+        // Two who connect one account at once must not both find none.
+        let held = tx
+            .dialect()
+            .text("SELECT id FROM host_consumers WHERE id = $1 {held}");
+        let held: Option<String> = statement(held).bind(consumer_id).optional(&mut tx).await?;
+        held.ok_or(StoreError::NotFound("credential or consumer"))?;
         let taken = find(
             &mut tx,
             consumer_id,
@@ -160,7 +165,7 @@ impl EnvStore {
             return Err(StoreError::Conflict("a credential for this account"));
         }
         let (status, reason) = credential.status.columns();
-        sqlx::query(
+        query(
             "INSERT INTO host_credentials (id, app_key, plan, label, avatar, external_id, fields, \
              entities_to_sync, status, status_reason, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -177,11 +182,15 @@ impl EnvStore {
         .bind(reason)
         .bind(credential.created_at)
         .bind(credential.updated_at)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         add_consumer(&mut tx, &credential.id, consumer_id).await?;
         put_secrets(&mut tx, &credential.id, secrets).await?;
-        self.db.commit(tx).await
+        self.tell(&mut tx, credential, Happened::Created).await?;
+        changes::note(&mut tx, &credential.id).await?;
+        self.db.commit(tx).await?;
+        self.signal();
+        Ok(())
     }
 
     /// Changes a credential and answers it as it is then.
@@ -196,7 +205,11 @@ impl EnvStore {
             .map(CredentialStatus::columns)
             .unzip();
         let mut tx = self.db.write().await?;
-        let row = sqlx::query(
+        let before = tx
+            .dialect()
+            .text("SELECT status FROM host_credentials WHERE id = $1 {held}");
+        let before: Option<String> = statement(before).bind(id).optional(&mut tx).await?;
+        let row = query(
             "UPDATE host_credentials SET plan = coalesce($2, plan), label = coalesce($3, label), \
              avatar = coalesce($4, avatar), fields = coalesce($5, fields), \
              entities_to_sync = coalesce($6, entities_to_sync), \
@@ -212,43 +225,72 @@ impl EnvStore {
         .bind(status)
         .bind(reason.flatten())
         .bind(now())
-        .fetch_optional(&mut *tx)
+        .optional(&mut tx)
         .await?;
-        let credential = Credential::read(&row.ok_or(StoreError::NotFound("credential"))?)?;
+        let credential: Credential = row.ok_or(StoreError::NotFound("credential"))?;
         if let Some(secrets) = &change.secrets {
-            sqlx::query("DELETE FROM host_secrets WHERE credential_id = $1")
+            query("DELETE FROM host_secrets WHERE credential_id = $1")
                 .bind(id)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
             put_secrets(&mut tx, id, secrets).await?;
         }
+        let now = credential.status.columns().0;
+        if before.is_some_and(|before| before != now) {
+            let happened = match credential.status {
+                CredentialStatus::Ok => Happened::Restored,
+                CredentialStatus::Broken(_) => Happened::Broken,
+            };
+            self.tell(&mut tx, &credential, happened).await?;
+        }
+        changes::note(&mut tx, id).await?;
         self.db.commit(tx).await?;
+        self.signal();
         Ok(credential)
+    }
+
+    /// Tells what happened to a credential, and whose it is.
+    pub(crate) async fn tell(
+        &self,
+        tx: &mut Tx,
+        credential: &Credential,
+        happened: Happened,
+    ) -> Result<()> {
+        let consumers: Vec<String> = query(
+            "SELECT u.key FROM host_consumers u JOIN host_credential_consumers s \
+             ON s.consumer_id = u.id WHERE s.credential_id = $1 ORDER BY u.id",
+        )
+        .bind(&credential.id)
+        .all(&mut *tx)
+        .await?;
+        let reason = match &credential.status {
+            CredentialStatus::Broken(reason) => Some(reason),
+            CredentialStatus::Ok => None,
+        };
+        let data = serde_json::json!({ "consumerKeys": consumers, "reason": reason });
+        let data = Some(data.to_string());
+        self.outbox.credential(tx, credential, happened, data).await
     }
 
     /// The credential of this id.
     pub async fn credential(&self, id: &str) -> Result<Option<Credential>> {
-        let row = sqlx::query("SELECT * FROM host_credentials WHERE id = $1").bind(id);
-        row.fetch_optional(self.db.readers())
-            .await?
-            .as_ref()
-            .map(Credential::read)
-            .transpose()
+        query("SELECT * FROM host_credentials WHERE id = $1")
+            .bind(id)
+            .optional(&self.db)
+            .await
     }
 
     /// The credential of this id, if the consumer has it.
     pub async fn credential_of(&self, consumer_id: &str, id: &str) -> Result<Option<Credential>> {
-        let row = sqlx::query(
+        query(
             "SELECT c.* FROM host_credentials c \
              JOIN host_credential_consumers s ON s.credential_id = c.id \
              WHERE s.consumer_id = $1 AND c.id = $2",
-        );
-        let row = row
-            .bind(consumer_id)
-            .bind(id)
-            .fetch_optional(self.db.readers())
-            .await?;
-        row.as_ref().map(Credential::read).transpose()
+        )
+        .bind(consumer_id)
+        .bind(id)
+        .optional(&self.db)
+        .await
     }
 
     /// The credentials of a consumer, oldest first; of one app, if named.
@@ -257,28 +299,23 @@ impl EnvStore {
         consumer_id: &str,
         app_key: Option<&str>,
     ) -> Result<Vec<Credential>> {
-        let rows = sqlx::query(
+        query(
             "SELECT c.* FROM host_credentials c \
              JOIN host_credential_consumers s ON s.credential_id = c.id \
              WHERE s.consumer_id = $1 AND c.app_key = coalesce($2, c.app_key) \
              ORDER BY c.created_at, c.id",
-        );
-        let rows = rows
-            .bind(consumer_id)
-            .bind(app_key)
-            .fetch_all(self.db.readers())
-            .await?;
-        rows.iter().map(Credential::read).collect()
+        )
+        .bind(consumer_id)
+        .bind(app_key)
+        .all(&self.db)
+        .await
     }
 
     /// Every credential of the environment, oldest first.
     pub async fn all_credentials(&self) -> Result<Vec<Credential>> {
-        let rows = sqlx::query("SELECT * FROM host_credentials ORDER BY created_at, id");
-        rows.fetch_all(self.db.readers())
-            .await?
-            .iter()
-            .map(Credential::read)
-            .collect()
+        query("SELECT * FROM host_credentials ORDER BY created_at, id")
+            .all(&self.db)
+            .await
     }
 
     /// The consumer's credential for this account of this app.
@@ -288,19 +325,18 @@ impl EnvStore {
         app_key: &str,
         external_id: &str,
     ) -> Result<Option<Credential>> {
-        let mut connection = self.db.readers().acquire().await?;
-        find(&mut connection, consumer_id, app_key, external_id).await
+        find(&self.db, consumer_id, app_key, external_id).await
     }
 
     /// The consumers that have a credential, by id.
     pub async fn consumers_of(&self, credential_id: &str) -> Result<Vec<Consumer>> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
+        let rows: Vec<(String, String)> = query(
             "SELECT u.id, u.key FROM host_consumers u \
              JOIN host_credential_consumers s ON s.consumer_id = u.id \
              WHERE s.credential_id = $1 ORDER BY u.id",
         )
         .bind(credential_id)
-        .fetch_all(self.db.readers())
+        .all(&self.db)
         .await?;
         Ok(rows
             .into_iter()
@@ -312,15 +348,16 @@ impl EnvStore {
     pub async fn share_credential(&self, credential_id: &str, consumer_id: &str) -> Result<()> {
         let mut tx = self.db.write().await?;
         add_consumer(&mut tx, credential_id, consumer_id).await?;
+        changes::note(&mut tx, credential_id).await?;
         self.db.commit(tx).await
     }
 
     /// The sealed secrets of a credential, by slot.
     pub async fn secrets(&self, credential_id: &str) -> Result<BTreeMap<String, String>> {
         let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT slot, sealed FROM host_secrets WHERE credential_id = $1")
+            query("SELECT slot, sealed FROM host_secrets WHERE credential_id = $1")
                 .bind(credential_id)
-                .fetch_all(self.db.readers())
+                .all(&self.db)
                 .await?;
         Ok(rows.into_iter().collect())
     }
@@ -333,38 +370,35 @@ impl EnvStore {
     ) -> Result<()> {
         let mut tx = self.db.write().await?;
         put_secrets(&mut tx, credential_id, secrets).await?;
+        changes::note(&mut tx, credential_id).await?;
         self.db.commit(tx).await
     }
 }
 
-async fn find(
-    connection: &mut crate::dialect::Connection,
+async fn find<'a>(
+    on: impl Into<On<'a>>,
     consumer_id: &str,
     app_key: &str,
     external_id: &str,
 ) -> Result<Option<Credential>> {
-    let row = sqlx::query(
+    let found = query(
         "SELECT c.* FROM host_credentials c \
          JOIN host_credential_consumers s ON s.credential_id = c.id \
          WHERE s.consumer_id = $1 AND c.app_key = $2 AND c.external_id = $3",
     );
-    let row = row.bind(consumer_id).bind(app_key).bind(external_id);
-    row.fetch_optional(connection)
-        .await?
-        .as_ref()
-        .map(Credential::read)
-        .transpose()
+    let found = found.bind(consumer_id).bind(app_key).bind(external_id);
+    found.optional(on).await
 }
 
 async fn add_consumer(tx: &mut Tx, credential_id: &str, consumer_id: &str) -> Result<()> {
-    let added = sqlx::query(
+    let added = query(
         "INSERT INTO host_credential_consumers (credential_id, consumer_id) VALUES ($1, $2) \
          ON CONFLICT DO NOTHING",
     );
     let added = added
         .bind(credential_id)
         .bind(consumer_id)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await;
     added.map_err(|error| missing(error, "credential or consumer"))?;
     Ok(())
@@ -376,26 +410,24 @@ async fn put_secrets(
     secrets: &BTreeMap<String, String>,
 ) -> Result<()> {
     for (slot, sealed) in secrets {
-        sqlx::query(
+        query(
             "INSERT INTO host_secrets (credential_id, slot, sealed) VALUES ($1, $2, $3) \
              ON CONFLICT (credential_id, slot) DO UPDATE SET sealed = excluded.sealed",
         )
         .bind(credential_id)
         .bind(slot)
         .bind(sealed)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await
         .map_err(|error| missing(error, "credential"))?;
     }
     Ok(())
 }
 
-/// A foreign key that is not there means that its row is not.
-fn missing(error: sqlx::Error, what: &'static str) -> StoreError {
-    match &error {
-        sqlx::Error::Database(refusal) if refusal.is_foreign_key_violation() => {
-            StoreError::NotFound(what)
-        }
-        _ => error.into(),
+/// A foreign key that leads to nothing means that its row is not there.
+fn missing(error: StoreError, what: &'static str) -> StoreError {
+    match error {
+        StoreError::NotFound(_) => StoreError::NotFound(what),
+        other => other,
     }
 }

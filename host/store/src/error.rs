@@ -20,12 +20,35 @@ pub enum StoreError {
     /// The file or a row in it is damaged.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
+    /// Somebody else has a lock for longer than one waits: try again.
+    #[error("the database is not available: {0}")]
+    Locked(String),
+    /// The work was taken over by another process, or is no longer wanted.
+    #[error("the lease on this work is lost")]
+    LeaseLost,
+    /// The database can't be used, and trying again does not help.
+    #[error("{0}")]
+    Refused(String),
+    /// The database lacks steps, and they are not to be made up.
+    #[error(
+        "the database has schema version {done}, this program needs {known}: \
+         start `rollout serve` once with --migrate=run"
+    )]
+    Unmigrated {
+        /// The last step that ran.
+        done: i64,
+        /// The newest schema version that this program knows.
+        known: i64,
+    },
     /// The database was migrated by a newer version that refuses this one.
     #[error(
-        "the database needs schema version {floor} or newer, this program knows {known}: \
-         start a newer version of the program"
+        "the database was upgraded by rollout {program} and needs schema version {floor} or newer; \
+         this is rollout {this}, which knows {known}: start a newer version of the program",
+        this = env!("CARGO_PKG_VERSION")
     )]
     TooOld {
+        /// The version of the program that upgraded it.
+        program: String,
         /// The oldest schema version that may still use the database.
         floor: i64,
         /// The newest schema version that this program knows.
@@ -48,11 +71,15 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(refusal) => match dialect::fault(refusal.as_ref()) {
                 Fault::Unavailable => Self::Unavailable(error.to_string()),
                 Fault::Conflict => Self::Conflict("a row with this key"),
+                Fault::Orphan => Self::NotFound("row that this belongs to"),
+                Fault::Locked => Self::Locked(error.to_string()),
+                Fault::Forbidden => Self::Refused(error.to_string()),
                 Fault::Corrupt => Self::Corrupt(error.to_string()),
                 Fault::Other => Self::Internal(error.to_string()),
             },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed

@@ -14,19 +14,21 @@ mod one;
 mod rest;
 mod rows;
 
-pub(crate) use backlog::Backlogs;
+pub(crate) use backlog::{Backlogs, Gathered, Kept};
 pub use one::{Change, OneRecord};
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use rollout_catalog::Cell;
+use rollout_catalog::json::storable;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-use crate::database::Tx;
-use crate::dialect;
+use crate::database::{Tx, query, statement};
 use crate::ids::{RecordIds, Reference};
 use crate::keys::Keys;
+use crate::jobs::Lease;
+use crate::outbox::Happened;
 use crate::sync_state::{Quarantined, Schedule, SyncPhase, reschedule};
 use crate::table::EntityTable;
 use crate::{Credential, EnvStore, Result, StoreError};
@@ -84,6 +86,8 @@ pub struct Page<'a> {
     pub total: Option<i64>,
     /// What becomes of the sync with this page.
     pub schedule: Option<Schedule>,
+    /// The sync's lease; none: the page is not a sync's.
+    pub lease: Option<&'a Lease>,
 }
 
 impl<'a> Page<'a> {
@@ -102,6 +106,7 @@ impl<'a> Page<'a> {
             cursor: Cursor::Keep,
             total: None,
             schedule: None,
+            lease: None,
         }
     }
 }
@@ -138,25 +143,58 @@ struct Candidate {
 
 impl EnvStore {
     /// Lands a page. [`StoreError::NotFound`] if the credential is gone or the
-    /// entity is not synced for it (any more).
-    pub async fn land(&self, mut page: Page<'_>) -> Result<Outcome> {
+    /// entity is not synced for it (any more), [`StoreError::LeaseLost`] if
+    /// another process has the sync.
+    pub async fn land(&self, page: Page<'_>) -> Result<Outcome> {
+        let ready = self.ready(page)?;
+        let mut gathered = self.gathered().await;
+        let mut tx = self.db.write().await?;
+        let (outcome, kept) = self.land_in(&mut tx, &mut gathered, ready).await?;
+        self.db.commit(tx).await?;
+        gathered.keep(kept);
+        if outcome.tells() {
+            self.signal();
+        }
+        Ok(outcome)
+    }
+
+    /// What can be done before the transaction.
+    pub(crate) fn ready<'p>(&self, mut page: Page<'p>) -> Result<Ready<'p>> {
         let table = self.table(page.entity)?;
         let records = std::mem::take(&mut page.records);
         let candidates = candidates(table, page.credential, page.entity, records);
-        let mut gathered = self.gathered().await;
-        let mut tx = self.db.write().await?;
-        let fence = Fence::check(&mut tx, &page).await?;
+        Ok(Ready { page, candidates })
+    }
+
+    /// Lands a page in a transaction. Once that is committed, `Kept` is to be
+    /// kept.
+    pub(crate) async fn land_in(
+        &self,
+        tx: &mut Tx,
+        gathered: &mut Gathered<'_>,
+        ready: Ready<'_>,
+    ) -> Result<(Outcome, Kept)> {
+        let Ready { page, candidates } = ready;
+        let table = self.table(page.entity)?;
+        if let Some(lease) = page.lease {
+            lease.check(tx).await?;
+        }
+        let fence = Fence::check(tx, &page).await?;
         let mut outcome = Outcome::default();
+        let alone = fence.first_pass && page.lease.is_none();
+        let ends = page.schedule.as_ref();
+        let ends = ends.is_some_and(|schedule| schedule.phase != SyncPhase::First);
         let mut landing = Landing {
             table,
             page: &page,
-            credential_id: Arc::from(page.credential.id.as_str()),
-            app_key: Arc::from(page.credential.app_key.as_str()),
             outcome: &mut outcome,
-            first_pass: fence.first_pass,
-            backlog: gathered.take(&mut tx, table, &page, &fence).await?,
+            gathers: fence.first_pass && page.lease.is_some() && !ends,
+            backlog: match alone {
+                true => None,
+                false => gathered.take(tx, table, &page, &fence).await?,
+            },
             room: gathered.room(),
-            tx: &mut tx,
+            tx: &mut *tx,
         };
         let upstream_ids = match fence.quarantined {
             0 => Vec::new(),
@@ -175,14 +213,42 @@ impl EnvStore {
         let after = Fence {
             records: fence.records + created - deleted,
             quarantined,
-            keys_behind: backlog.as_ref().map(Backlog::behind),
+            keys_behind: match alone {
+                true => fence.keys_behind,
+                false => backlog.as_ref().map(Backlog::behind),
+            },
             first_pass: fence.first_pass,
         };
-        after.settle(&mut tx, &page).await?;
+        after.settle(self, tx, &page).await?;
         outcome.records = after.records;
-        self.db.commit(tx).await?;
-        gathered.keep(&page.credential.id, page.entity, backlog);
-        Ok(outcome)
+        let initial = fence.first_pass && page.lease.is_some();
+        let told: [(Happened, &[String]); 3] = [
+            (Happened::Created, &outcome.created),
+            (Happened::Updated, &outcome.updated),
+            (Happened::Deleted, &outcome.deleted),
+        ];
+        self.outbox
+            .records(tx, page.credential, page.entity, initial, &told)
+            .await?;
+        let kept = Kept {
+            credential_id: page.credential.id.clone(),
+            entity: page.entity.to_owned(),
+            backlog,
+        };
+        Ok((outcome, kept))
+    }
+}
+
+/// A page on its way into its transaction.
+pub(crate) struct Ready<'p> {
+    page: Page<'p>,
+    candidates: Vec<Candidate>,
+}
+
+impl Outcome {
+    /// Whether anybody is told of it.
+    pub(crate) fn tells(&self) -> bool {
+        !(self.created.is_empty() && self.updated.is_empty() && self.deleted.is_empty())
     }
 }
 
@@ -196,14 +262,15 @@ struct Fence {
 
 impl Fence {
     async fn check(tx: &mut Tx, page: &Page<'_>) -> Result<Self> {
-        let row: Option<(i64, i64, Option<i64>, String)> = sqlx::query_as(
-            "SELECT s.records, s.quarantined, s.keys_behind, s.phase FROM host_sync s \
-             JOIN host_credentials c ON c.id = s.credential_id \
-             WHERE s.credential_id = $1 AND s.entity = $2",
-        )
+        // Held, so that pages of one entity land one after the other.
+        let row = tx.dialect().text(
+            "SELECT records, quarantined, keys_behind, phase FROM host_sync \
+             WHERE credential_id = $1 AND entity = $2 {held}",
+        );
+        let row: Option<(i64, i64, Option<i64>, String)> = statement(row)
         .bind(&page.credential.id)
         .bind(page.entity)
-        .fetch_optional(&mut **tx)
+        .optional(&mut *tx)
         .await?;
         let (records, quarantined, keys_behind, phase) = row.ok_or(StoreError::NotFound("sync"))?;
         let first_pass = phase == SyncPhase::First.as_str();
@@ -216,13 +283,13 @@ impl Fence {
     }
 
     /// Stores the counts, and the page's cursor and schedule.
-    async fn settle(&self, tx: &mut Tx, page: &Page<'_>) -> Result<()> {
+    async fn settle(&self, store: &EnvStore, tx: &mut Tx, page: &Page<'_>) -> Result<()> {
         let (moved, cursor) = match &page.cursor {
             Cursor::Keep => (false, None),
             Cursor::At(cursor) => (true, Some(cursor.as_str())),
             Cursor::Start => (true, None),
         };
-        sqlx::query(
+        query(
             "UPDATE host_sync SET records = $3, quarantined = $4, keys_behind = $5, \
              lenient = lenient + $6, total = coalesce($7, total), \
              cursor = CASE WHEN $8 THEN $9 ELSE cursor END \
@@ -237,10 +304,11 @@ impl Fence {
         .bind(page.total)
         .bind(moved)
         .bind(cursor)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
         if let Some(schedule) = &page.schedule {
-            reschedule(tx, &page.credential.id, page.entity, schedule).await?;
+            let (credential, entity) = (&page.credential.id, page.entity);
+            reschedule(store, tx, credential, entity, schedule, page.lease).await?;
         }
         Ok(())
     }
@@ -264,7 +332,7 @@ fn candidates(
     let keys_of = Keys::new(&credential.id);
     let mut scratch = Vec::with_capacity(2048);
     let mut candidates = Vec::with_capacity(last.len());
-    for (at, record) in records.into_iter().enumerate() {
+    for (at, mut record) in records.into_iter().enumerate() {
         if !distinct && last.get(&record.upstream_id) != Some(&at) {
             continue;
         }
@@ -272,6 +340,11 @@ fn candidates(
         for column in &table.keyed {
             if let Some(cell) = record.cells.get(column.column) {
                 keys_of.collect(column, cell, &mut keys);
+            }
+        }
+        for json in [&mut record.original, &mut record.original_ids] {
+            if let Cow::Owned(storable) = storable(json) {
+                *json = storable;
             }
         }
         let hash = table.hash(&record.cells, &mut scratch);
@@ -294,32 +367,11 @@ struct Landing<'l, 'p> {
     tx: &'l mut Tx,
     table: &'l EntityTable,
     page: &'l Page<'p>,
-    credential_id: Arc<str>,
-    app_key: Arc<str>,
     outcome: &'l mut Outcome,
-    first_pass: bool,
+    /// New rows' keys are gathered, not entered.
+    gathers: bool,
     /// Keys that are gathered, before and after the page.
     backlog: Option<Backlog>,
     /// How many may be.
     room: usize,
-}
-
-/// Rows in chunks of the sizes whose statements stay prepared.
-fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
-    let mut rows = rows;
-    std::iter::from_fn(move || {
-        if rows.is_empty() {
-            return None;
-        }
-        let (chunk, rest) =
-            rows.split_at(dialect::chunk(&dialect::ROW_CHUNKS, rows.len()).min(rows.len()));
-        rows = rest;
-        Some(chunk)
-    })
-}
-
-/// Texts as one parameter for [`dialect::in_list`].
-pub(crate) fn json_list<T: AsRef<str>>(texts: &[T]) -> String {
-    let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-    serde_json::Value::from(texts).to_string()
 }

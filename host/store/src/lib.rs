@@ -8,6 +8,7 @@
 //! The store knows tables, not meanings: secrets are sealed by its callers,
 //! records were read by the catalogue, and nothing here calls anybody else.
 
+mod changes;
 mod control;
 mod credentials;
 mod database;
@@ -15,32 +16,43 @@ mod dialect;
 mod environment;
 mod error;
 mod ids;
+mod jobs;
 mod keys;
 mod landing;
 mod migrations;
+mod outbox;
 mod purge;
 mod reading;
+mod signals;
 mod state;
 mod sync_state;
 mod table;
+mod writes;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+pub use changes::Changes;
 pub use control::{AppKeys, AppSetting, Control, Environment, NewEnvironment, SettingKind};
 pub use credentials::{Consumer, Credential, CredentialChange, CredentialStatus};
+pub use database::{Databases, Location, LocationError};
 pub use environment::EnvStore;
 pub use error::{Result, StoreError};
 pub use ids::{RecordIds, Reference, ReferenceIds, new_credential_id, record_id};
+pub use jobs::{HOUSE, Lease, NewJob, Queue, SETTLE, SYNC};
 pub use landing::{Change, Cursor, OneRecord, Outcome, Page, Record};
+pub use migrations::Migrate;
+pub use outbox::{CREDENTIAL, EVENT_IDS_MAX, EVENTS_MAX, Event, EventQuery, Events, Happened};
 pub use reading::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, StoredId};
+pub use signals::Signals;
 pub use state::{Expected, STATE_KEY_MAX, STATE_KEYS_MAX, STATE_VALUE_MAX, StateValue};
+pub use writes::{Begun, Candidate, NewWrite, OpenWrite};
 pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
 
 /// The present time in milliseconds since 1970, as all times in the store.
-pub(crate) fn now() -> i64 {
+pub fn now() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -2,57 +2,124 @@
 //!
 //! A step only ever adds, so that the version before it keeps working beside
 //! it during an upgrade. `schema_version` names the last step that ran,
-//! `schema_floor` the oldest version of the program's steps that may still use
-//! the database; a step that removes something raises it.
+//! `compat_floor` the oldest version of the program's steps that may still use
+//! the database; a step that removes something raises it. One lock lets one
+//! process migrate and the others wait.
 //!
 //! The entities' tables are not here: they follow the catalogue, see `table`.
 
-use sqlx::AssertSqlSafe;
+use std::time::Duration;
 
-use crate::database::Tx;
-use crate::dialect;
+use crate::database::{Db, Tx, query, statement};
+use crate::dialect::Dialect;
 use crate::{Result, StoreError};
 
 /// Steps, oldest first; the first one has number 1.
 pub(crate) type Steps = &'static [&'static str];
 
-const META: &str =
-    "CREATE TABLE IF NOT EXISTS host_meta (key TEXT PRIMARY KEY, value BIGINT NOT NULL)";
-
-/// Runs the steps that the database has not seen. The caller's transaction
-/// holds the write lock, so two programs starting at once don't meet.
-pub(crate) async fn run(tx: &mut Tx, steps: Steps) -> Result<()> {
-    sqlx::query(META).execute(&mut **tx).await?;
-    let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
-    let floor = meta(tx, "schema_floor").await?;
-    if floor > known {
-        return Err(StoreError::TooOld { floor, known });
-    }
-    let done = meta(tx, "schema_version").await?;
-    for step in steps.iter().skip(usize::try_from(done).unwrap_or_default()) {
-        sqlx::raw_sql(AssertSqlSafe(dialect::migration(step)))
-            .execute(&mut **tx)
-            .await?;
-    }
-    if known > done {
-        sqlx::query(
-            "INSERT INTO host_meta (key, value) VALUES ('schema_version', $1) \
-             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        )
-        .bind(known)
-        .execute(&mut **tx)
-        .await?;
-    }
-    Ok(())
+/// What to do with a database that lacks steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Migrate {
+    /// They are made up.
+    #[default]
+    Run,
+    /// It is refused.
+    Check,
 }
 
-async fn meta(tx: &mut Tx, key: &str) -> Result<i64> {
-    let value = sqlx::query_scalar("SELECT value FROM host_meta WHERE key = $1");
-    Ok(value
-        .bind(key)
-        .fetch_optional(&mut **tx)
-        .await?
-        .unwrap_or_default())
+/// How often a step that others' locks are in the way of is tried again, each
+/// time after waiting two seconds for the locks and [`PAUSE`].
+const ATTEMPTS: u32 = 100;
+const PAUSE: Duration = Duration::from_secs(1);
+
+const META: &str = "CREATE TABLE IF NOT EXISTS host_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)";
+
+/// Begins a transaction that migrates, alone among all processes.
+pub(crate) async fn begin(db: &Db, schema: &str) -> Result<Tx> {
+    let mut tx = db.write().await?;
+    if db.dialect() == Dialect::Postgres {
+        let begin = format!(
+            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '2s'; \
+             SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+             SELECT pg_catalog.pg_advisory_xact_lock(7301, pg_catalog.hashtext('{schema}')); \
+             CREATE SCHEMA IF NOT EXISTS {schema}"
+        );
+        statement(begin).script(&mut tx).await?;
+    }
+    Ok(tx)
+}
+
+/// Lets whoever is in the way of a migration go first: a customer's long query
+/// must not be waited for with a lock that stops everybody behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    attempt: u32,
+}
+
+impl Patience {
+    /// Waits after a try that locks were in the way of; answers other errors, and
+    /// this one in the end.
+    pub(crate) async fn after(&mut self, error: StoreError) -> Result<()> {
+        let StoreError::Locked(reason) = &error else {
+            return Err(error);
+        };
+        self.attempt += 1;
+        if self.attempt > ATTEMPTS {
+            return Err(error);
+        }
+        if self.attempt % 5 == 1 {
+            tracing::warn!(reason, "waiting for others to let a migration pass");
+        }
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+}
+
+/// Runs the steps that the database has not seen, or says that there are some.
+pub(crate) async fn run(tx: &mut Tx, steps: Steps, migrate: Migrate) -> Result<()> {
+    query(META).execute(&mut *tx).await?;
+    let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+    let floor = number(tx, "compat_floor").await?;
+    if floor > known {
+        return Err(StoreError::TooOld {
+            program: text(tx, "program").await?.unwrap_or_default(),
+            floor,
+            known,
+        });
+    }
+    let done = number(tx, "schema_version").await?;
+    if done >= known {
+        return Ok(());
+    }
+    if migrate == Migrate::Check {
+        return Err(StoreError::Unmigrated { done, known });
+    }
+    let dialect = tx.dialect();
+    for step in steps.iter().skip(usize::try_from(done).unwrap_or_default()) {
+        statement(dialect.text(step)).script(&mut *tx).await?;
+    }
+    put(tx, "schema_version", &known.to_string()).await?;
+    put(tx, "program", env!("CARGO_PKG_VERSION")).await
+}
+
+async fn number(tx: &mut Tx, key: &str) -> Result<i64> {
+    let text = text(tx, key).await?.unwrap_or_default();
+    Ok(text.parse().unwrap_or_default())
+}
+
+/// A fact about the database itself.
+pub(crate) async fn text(tx: &mut Tx, key: &str) -> Result<Option<String>> {
+    let value = query("SELECT value FROM host_meta WHERE key = $1");
+    value.bind(key).optional(&mut *tx).await
+}
+
+/// Notes a fact about the database itself.
+pub(crate) async fn put(tx: &mut Tx, key: &str, value: &str) -> Result<()> {
+    let put = query(
+        "INSERT INTO host_meta (key, value) VALUES ($1, $2) \
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    );
+    put.bind(key).bind(value).execute(&mut *tx).await.map(drop)
 }
 
 /// The control database.
@@ -61,8 +128,11 @@ CREATE TABLE host_environments (
     name TEXT PRIMARY KEY,
     client_id TEXT NOT NULL UNIQUE,
     client_secret_sealed TEXT NOT NULL,
-    database_url TEXT,
+    old_secret_sealed TEXT,
+    old_secret_until BIGINT,
+    database_url_sealed TEXT,
     app_keys TEXT NOT NULL,
+    held BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL
 );
 CREATE TABLE host_app_settings (
@@ -87,48 +157,54 @@ CREATE TABLE host_consumers (
     created_at BIGINT NOT NULL
 );
 CREATE TABLE host_credentials (
-    id TEXT PRIMARY KEY,
+    id {key} PRIMARY KEY,
     app_key TEXT NOT NULL,
     plan TEXT NOT NULL,
     label TEXT,
     avatar TEXT,
     external_id TEXT NOT NULL,
-    fields {json} NOT NULL,
-    entities_to_sync {json} NOT NULL,
+    fields TEXT NOT NULL,
+    entities_to_sync TEXT NOT NULL,
     status TEXT NOT NULL,
     status_reason TEXT,
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    changed BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX host_credentials_changed ON host_credentials (changed);
+CREATE TABLE host_departed (
+    credential_id {key} PRIMARY KEY,
+    changed BIGINT NOT NULL,
+    at BIGINT NOT NULL
 );
 CREATE INDEX host_credentials_external ON host_credentials (external_id, app_key);
 CREATE TABLE host_credential_consumers (
-    credential_id TEXT NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
+    credential_id {key} NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
     consumer_id TEXT NOT NULL REFERENCES host_consumers (id) ON DELETE CASCADE,
     PRIMARY KEY (consumer_id, credential_id)
 ) {clustered};
 CREATE INDEX host_credential_consumers_credential ON host_credential_consumers (credential_id);
 CREATE TABLE host_secrets (
-    credential_id TEXT NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
+    credential_id {key} NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
     slot TEXT NOT NULL,
     sealed TEXT NOT NULL,
     PRIMARY KEY (credential_id, slot)
 ) {clustered};
 CREATE TABLE host_state (
-    credential_id TEXT NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
+    credential_id {key} NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
     key TEXT NOT NULL,
     value {bytes} NOT NULL,
     version BIGINT NOT NULL,
     PRIMARY KEY (credential_id, key)
 );
 CREATE TABLE host_sync (
-    credential_id TEXT NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
+    credential_id {key} NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
     entity TEXT NOT NULL,
     status TEXT NOT NULL,
     phase TEXT NOT NULL,
     cursor TEXT,
     records BIGINT NOT NULL DEFAULT 0,
     total BIGINT,
-    next_at BIGINT,
     attempts BIGINT NOT NULL DEFAULT 0,
     error TEXT,
     first_done_at BIGINT,
@@ -137,9 +213,8 @@ CREATE TABLE host_sync (
     keys_behind BIGINT,
     PRIMARY KEY (credential_id, entity)
 ) {clustered};
-CREATE INDEX host_sync_due ON host_sync (next_at) WHERE next_at IS NOT NULL;
 CREATE TABLE host_quarantine (
-    credential_id TEXT NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
+    credential_id {key} NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
     entity TEXT NOT NULL,
     upstream_id TEXT NOT NULL,
     reason TEXT NOT NULL,
@@ -147,21 +222,21 @@ CREATE TABLE host_quarantine (
     PRIMARY KEY (credential_id, entity, upstream_id)
 ) {clustered};
 CREATE TABLE host_ids (
-    id TEXT PRIMARY KEY,
-    credential_id TEXT NOT NULL,
+    id {key} PRIMARY KEY,
+    credential_id {key} NOT NULL,
     entity TEXT NOT NULL,
     upstream_id TEXT NOT NULL
 ) {clustered};
 CREATE TABLE host_tombstones (
-    id TEXT PRIMARY KEY,
-    credential_id TEXT NOT NULL,
+    id {key} PRIMARY KEY,
+    credential_id {key} NOT NULL,
     entity TEXT NOT NULL,
     upstream_id TEXT NOT NULL,
     stamp BIGINT NOT NULL,
     at BIGINT NOT NULL
 ) {clustered};
 CREATE TABLE host_purges (
-    credential_id TEXT NOT NULL,
+    credential_id {key} NOT NULL,
     entity TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (credential_id, entity)
@@ -170,11 +245,85 @@ CREATE TABLE host_counters (
     name TEXT PRIMARY KEY,
     value BIGINT NOT NULL
 );
-INSERT INTO host_counters (name, value) VALUES ('stamp', 0);
+INSERT INTO host_counters (name, value) VALUES ('stamp', 0), ('event', 0), ('changes', 0);
+{stamps};
 CREATE TABLE host_columns (
     table_name TEXT NOT NULL,
     column_name TEXT NOT NULL,
     catalog BIGINT NOT NULL,
     PRIMARY KEY (table_name, column_name)
+);
+CREATE TABLE host_jobs (
+    id {serial},
+    queue TEXT NOT NULL,
+    lane {key} NOT NULL,
+    name {key} NOT NULL,
+    due_at BIGINT NOT NULL,
+    attempts BIGINT NOT NULL DEFAULT 0,
+    worker TEXT,
+    token BIGINT NOT NULL DEFAULT 0,
+    lease_until BIGINT,
+    again_at BIGINT
+);
+CREATE UNIQUE INDEX host_jobs_name ON host_jobs (queue, name);
+CREATE INDEX host_jobs_due ON host_jobs (queue, lane, due_at, id);
+CREATE INDEX host_jobs_leased ON host_jobs (queue, lane, lease_until) WHERE lease_until IS NOT NULL;
+CREATE TABLE host_lanes (
+    queue TEXT NOT NULL,
+    lane {key} NOT NULL,
+    due_at BIGINT,
+    PRIMARY KEY (queue, lane)
+) {clustered};
+CREATE INDEX host_lanes_due ON host_lanes (queue, due_at) WHERE due_at IS NOT NULL;
+CREATE TABLE host_outbox (
+    id {serial},
+    event_id TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    change TEXT NOT NULL,
+    credential_id {key} NOT NULL,
+    app_key TEXT NOT NULL,
+    initial BIGINT NOT NULL,
+    ids TEXT NOT NULL,
+    data TEXT
+);
+CREATE TABLE host_events (
+    number BIGINT PRIMARY KEY,
+    event_id TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    change TEXT NOT NULL,
+    credential_id {key} NOT NULL,
+    app_key TEXT NOT NULL,
+    initial BIGINT NOT NULL,
+    ids TEXT NOT NULL,
+    data TEXT
+);
+CREATE INDEX host_events_credential ON host_events (credential_id, number);
+CREATE TABLE host_writes (
+    id {key} PRIMARY KEY,
+    credential_id {key} NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
+    entity TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    record_id TEXT,
+    upstream_id TEXT,
+    key TEXT,
+    request TEXT NOT NULL,
+    body TEXT NOT NULL,
+    stamp BIGINT NOT NULL,
+    opened_at BIGINT NOT NULL,
+    settled_at BIGINT,
+    answer TEXT
+);
+CREATE UNIQUE INDEX host_writes_key ON host_writes (credential_id, key) WHERE key IS NOT NULL;
+CREATE INDEX host_writes_settled ON host_writes (settled_at) WHERE settled_at IS NOT NULL;
+CREATE TABLE host_index_requests (
+    id {serial},
+    table_name TEXT NOT NULL,
+    columns TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    requested_at BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT
 );
 "];

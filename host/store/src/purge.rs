@@ -8,12 +8,15 @@
 
 use std::sync::Arc;
 
-use sqlx::AssertSqlSafe;
-
+use crate::changes;
+use crate::database::{Query, query, statement};
 use crate::ids::id_range;
+use crate::jobs::{self, SYNC};
 use crate::keys::Keys;
 use crate::table::EntityTable;
-use crate::{EnvStore, Result, StoreError};
+use crate::outbox::Happened;
+use crate::sync_state::sync_name;
+use crate::{Credential, EnvStore, Result, StoreError};
 
 /// Rows per transaction: some milliseconds of work.
 const BATCH: i64 = 500;
@@ -38,20 +41,27 @@ impl EnvStore {
     /// [`EnvStore::purge`]. [`StoreError::NotFound`] if there is none.
     pub async fn revoke_credential(&self, id: &str) -> Result<()> {
         let mut tx = self.db.write().await?;
-        let created_at: Option<i64> =
-            sqlx::query_scalar("DELETE FROM host_credentials WHERE id = $1 RETURNING created_at")
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await?;
-        let created_at = created_at.ok_or(StoreError::NotFound("credential"))?;
-        sqlx::query(
+        let credential: Option<Credential> = query("SELECT * FROM host_credentials WHERE id = $1")
+            .bind(id)
+            .optional(&mut tx)
+            .await?;
+        let credential = credential.ok_or(StoreError::NotFound("credential"))?;
+        self.tell(&mut tx, &credential, Happened::Deleted).await?;
+        let gone = query("DELETE FROM host_credentials WHERE id = $1").bind(id);
+        if gone.execute(&mut tx).await? == 0 {
+            return Err(StoreError::NotFound("credential"));
+        }
+        jobs::cancel_lane(&mut tx, SYNC, id).await?;
+        changes::note_departure(&mut tx, id).await?;
+        query(
             "INSERT INTO host_purges (credential_id, entity, created_at) VALUES ($1, '', $2)",
         )
         .bind(id)
-        .bind(created_at)
-        .execute(&mut *tx)
+        .bind(credential.created_at)
+        .execute(&mut tx)
         .await?;
         self.db.commit(tx).await?;
+        self.signal();
         self.gathered().await.forget(id);
         Ok(())
     }
@@ -60,21 +70,24 @@ impl EnvStore {
     pub async fn forget_sync(&self, credential_id: &str, entity: &str) -> Result<()> {
         self.table(entity)?;
         let mut tx = self.db.write().await?;
+        let name = sync_name(credential_id, entity);
+        changes::note(&mut tx, credential_id).await?;
+        jobs::cancel(&mut tx, SYNC, credential_id, &name).await?;
         for table in ["host_sync", "host_quarantine"] {
             let delete = format!("DELETE FROM {table} WHERE credential_id = $1 AND entity = $2");
-            sqlx::query(AssertSqlSafe(delete))
+            statement(delete)
                 .bind(credential_id)
                 .bind(entity)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
         }
-        sqlx::query(
+        query(
             "INSERT INTO host_purges (credential_id, entity, created_at) \
              SELECT id, $2, created_at FROM host_credentials WHERE id = $1 ON CONFLICT DO NOTHING",
         )
         .bind(credential_id)
         .bind(entity)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         self.db.commit(tx).await?;
         self.purge_credential(credential_id).await
@@ -83,8 +96,8 @@ impl EnvStore {
     /// Erases what deleted credentials left, and takes up purges that were
     /// interrupted.
     pub async fn purge(&self) -> Result<()> {
-        let ids = sqlx::query_scalar("SELECT DISTINCT credential_id FROM host_purges");
-        let ids: Vec<String> = ids.fetch_all(self.db.readers()).await?;
+        let ids = query("SELECT DISTINCT credential_id FROM host_purges");
+        let ids: Vec<String> = ids.all(&self.db).await?;
         for id in ids {
             self.purge_credential(&id).await?;
         }
@@ -93,9 +106,9 @@ impl EnvStore {
 
     pub(crate) async fn purge_credential(&self, credential_id: &str) -> Result<()> {
         let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT entity, created_at FROM host_purges WHERE credential_id = $1")
+            query("SELECT entity, created_at FROM host_purges WHERE credential_id = $1")
                 .bind(credential_id)
-                .fetch_all(self.db.readers())
+                .all(&self.db)
                 .await?;
         for (entity, created_at) in rows {
             let credential_id = credential_id.to_owned();
@@ -134,10 +147,10 @@ impl EnvStore {
             }
         }
         let mut tx = self.db.write().await?;
-        sqlx::query("DELETE FROM host_purges WHERE credential_id = $1 AND entity = $2")
+        query("DELETE FROM host_purges WHERE credential_id = $1 AND entity = $2")
             .bind(&purge.credential_id)
             .bind(&purge.entity)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         self.db.commit(tx).await
     }
@@ -167,11 +180,11 @@ impl EnvStore {
 
     /// Repeats a statement, whose last parameter is the batch's size, until it
     /// finds nothing more.
-    async fn in_batches(&self, delete: &str, bind: impl Fn(Statement) -> Statement) -> Result<()> {
+    async fn in_batches(&self, delete: &str, bind: impl Fn(Query) -> Query) -> Result<()> {
         loop {
             let mut tx = self.db.write().await?;
-            let statement = bind(sqlx::query(AssertSqlSafe(delete.to_owned()))).bind(BATCH);
-            let deleted = statement.execute(&mut *tx).await?.rows_affected();
+            let delete = bind(statement(delete.to_owned())).bind(BATCH);
+            let deleted = delete.execute(&mut tx).await?;
             self.db.commit(tx).await?;
             if deleted == 0 {
                 return Ok(());
@@ -180,4 +193,3 @@ impl EnvStore {
     }
 }
 
-type Statement = sqlx::query::Query<'static, crate::dialect::Database, crate::dialect::Arguments>;

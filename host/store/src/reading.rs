@@ -8,12 +8,9 @@ mod select;
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt as _;
 use rollout_catalog::Entity;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use crate::dialect::{self, Arguments, Connection};
-use crate::landing::json_list;
+use crate::database::{On, Query, Row, query, statement};
 use crate::table::EntityTable;
 use crate::{EnvStore, Result};
 use select::Select;
@@ -100,26 +97,19 @@ impl EnvStore {
     pub async fn list_json(&self, query: &ListQuery<'_>, out: &mut Vec<u8>) -> Result<List> {
         let table = self.table(&query.entity.name)?;
         let limit = query.limit.min(LIMIT_MAX);
-        let mut connection = self.db.readers().acquire().await?;
-        let select = Select::new(
-            table,
-            query,
-            keys_behind(&mut connection, table, query).await?,
-        )?;
-        let (sql, arguments) = select.page(table.record(query.entity)?, query, limit)?;
-        let (mut list, mut total) = rows(&mut connection, sql, arguments, limit, out).await?;
+        let select = Select::new(table, query, self.keys_behind(table, query).await?)?;
+        let page = select.page(table.record(query.entity)?, query, limit);
+        let (mut list, mut total) = rows(&self.db, page, limit, out).await?;
         if total.is_none() {
             // Without a row there was nothing to say the total beside: both
             // once more, as of one point in time.
-            let mut tx = connection.begin_with(dialect::BEGIN_READ).await?;
-            let (sql, arguments) = select.page(table.record(query.entity)?, query, limit)?;
-            (list, total) = rows(&mut tx, sql, arguments, limit, out).await?;
+            let mut tx = self.db.snapshot().await?;
+            let page = select.page(table.record(query.entity)?, query, limit);
+            (list, total) = rows(&mut tx, page, limit, out).await?;
             if total.is_none() {
-                let (sql, arguments) = select.total()?;
-                let count = sqlx::query_scalar_with(AssertSqlSafe(sql), arguments);
-                total = Some(count.fetch_one(&mut *tx).await?);
+                total = Some(select.total().one(&mut tx).await?);
             }
-            tx.commit().await?;
+            self.db.commit(tx).await?;
         }
         let total = total.unwrap_or_default();
         list.total_is_at_least = select.counted && total > COUNTED_MAX;
@@ -136,10 +126,8 @@ impl EnvStore {
     /// and has a record's JSON in its second column.
     pub fn list_sql(&self, query: &ListQuery<'_>) -> Result<String> {
         let table = self.table(&query.entity.name)?;
-        let limit = query.limit.min(LIMIT_MAX);
         let select = Select::new(table, query, None)?;
-        let (sql, _) = select.page(table.record(query.entity)?, query, limit)?;
-        Ok(sql)
+        Ok(select.page_sql(table.record(query.entity)?, query))
     }
 
     /// One record as JSON.
@@ -154,12 +142,10 @@ impl EnvStore {
             "SELECT {} FROM {} WHERE \"id\" = $1 AND {} = $2",
             table.record(entity)?,
             table.sql_name,
-            dialect::unindexed("\"credentialId\""),
+            table.dialect.unindexed("\"credentialId\""),
         );
-        let record = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(id)
-            .bind(credential_id);
-        Ok(record.fetch_optional(self.db.readers()).await?)
+        let record = statement(sql).bind(id).bind(credential_id);
+        record.optional(&self.db).await
     }
 
     /// The app's ids of records, by this host's: of rows, of references that
@@ -171,7 +157,8 @@ impl EnvStore {
         entity: &str,
         ids: &[String],
     ) -> Result<HashMap<String, String>> {
-        let list = dialect::in_list("$1");
+        let dialect = self.db.dialect();
+        let list = dialect.in_list("$1");
         let mut sources = vec![
             format!(
                 "SELECT id, upstream_id FROM host_ids WHERE id {list} AND credential_id = $2 AND entity = $3"
@@ -184,17 +171,31 @@ impl EnvStore {
             sources.push(format!(
                 "SELECT \"id\", host_upstream_id FROM {} WHERE \"id\" {list} AND {} = $2",
                 table.sql_name,
-                dialect::unindexed("\"credentialId\""),
+                dialect.unindexed("\"credentialId\""),
             ));
         }
-        let pairs = sqlx::query_as(AssertSqlSafe(sources.join(" UNION ")));
+        let pairs = statement(sources.join(" UNION "));
         let pairs: Vec<(String, String)> = pairs
-            .bind(json_list(ids))
+            .bind(ids)
             .bind(credential_id)
             .bind(entity)
-            .fetch_all(self.db.readers())
+            .all(&self.db)
             .await?;
         Ok(pairs.into_iter().collect())
+    }
+
+    /// Behind which row keys are missing. Only lists that look for keys ask; rows
+    /// that land after the answer are newer than the list.
+    async fn keys_behind(&self, table: &EntityTable, list: &ListQuery<'_>) -> Result<Option<i64>> {
+        let keyed = |narrow: &Narrow| table.keyed.iter().any(|column| column.name == narrow.field);
+        if !list.filters.iter().any(keyed) {
+            return Ok(None);
+        }
+        let behind =
+            query("SELECT keys_behind FROM host_sync WHERE credential_id = $1 AND entity = $2");
+        let behind = behind.bind(list.credential_id).bind(&list.entity.name);
+        let behind: Option<Option<i64>> = behind.optional(&self.db).await?;
+        Ok(behind.flatten())
     }
 
     /// The ids of an entity's rows in the order of landing, behind `after`; for
@@ -210,13 +211,13 @@ impl EnvStore {
             "SELECT host_seq, \"id\", host_upstream_id FROM {} \
              WHERE \"credentialId\" = $1 AND host_seq > $2 ORDER BY host_seq LIMIT {}",
             self.table(entity)?.sql_name,
-            dialect::limit("$3"),
+            self.db.dialect().limit("$3"),
         );
-        let rows: Vec<(i64, String, String)> = sqlx::query_as(AssertSqlSafe(sql))
+        let rows: Vec<(i64, String, String)> = statement(sql)
             .bind(credential_id)
             .bind(after)
             .bind(i64::from(limit))
-            .fetch_all(self.db.readers())
+            .all(&self.db)
             .await?;
         let rows = rows.into_iter();
         Ok(rows
@@ -231,10 +232,9 @@ impl EnvStore {
 
 /// Appends a page's rows; answers its count and `next`, and the total if there
 /// was a row to say it.
-async fn rows(
-    connection: &mut Connection,
-    sql: String,
-    arguments: Arguments,
+async fn rows<'a>(
+    on: impl Into<On<'a>>,
+    page: Query,
     limit: u32,
     out: &mut Vec<u8>,
 ) -> Result<(List, Option<i64>)> {
@@ -245,37 +245,20 @@ async fn rows(
         total_is_at_least: false,
     };
     let (mut total, mut last) = (None, None);
-    let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        total = Some(row.try_get(2)?);
+    let read = |row: Row| {
+        total = Some(row.get(2)?);
         if list.count == limit {
             list.next = last;
-            continue;
+            return Ok(());
         }
         if list.count > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(row.try_get::<&str, _>(1)?.as_bytes());
-        last = Some(row.try_get(0)?);
+        out.extend_from_slice(row.text(1)?.as_bytes());
+        last = Some(row.get(0)?);
         list.count += 1;
-    }
+        Ok(())
+    };
+    page.each(on, read).await?;
     Ok((list, total))
-}
-
-/// Behind which row keys are missing. Only lists that look for keys ask; rows
-/// that land after the answer are newer than the list.
-async fn keys_behind(
-    connection: &mut Connection,
-    table: &EntityTable,
-    query: &ListQuery<'_>,
-) -> Result<Option<i64>> {
-    let keyed = |narrow: &Narrow| table.keyed.iter().any(|column| column.name == narrow.field);
-    if !query.filters.iter().any(keyed) {
-        return Ok(None);
-    }
-    let behind = sqlx::query_scalar(
-        "SELECT keys_behind FROM host_sync WHERE credential_id = $1 AND entity = $2",
-    );
-    let behind = behind.bind(query.credential_id).bind(&query.entity.name);
-    Ok(behind.fetch_optional(connection).await?.flatten())
 }

@@ -1,6 +1,7 @@
 //! Small values that connectors keep per credential, changed only by whoever
 //! has seen the last version.
 
+use crate::database::{query, statement};
 use crate::{EnvStore, Result, StoreError};
 
 /// Bytes that one value may have.
@@ -48,12 +49,12 @@ impl Expected {
 impl EnvStore {
     /// The value under a key.
     pub async fn state(&self, credential_id: &str, key: &str) -> Result<Option<StateValue>> {
-        let value: Option<(Vec<u8>, i64)> = sqlx::query_as(
+        let value: Option<(Vec<u8>, i64)> = query(
             "SELECT value, version FROM host_state WHERE credential_id = $1 AND key = $2",
         )
         .bind(credential_id)
         .bind(key)
-        .fetch_optional(self.db.readers())
+        .optional(&self.db)
         .await?;
         Ok(value.map(|(value, version)| StateValue { value, version }))
     }
@@ -75,30 +76,29 @@ impl EnvStore {
             return Err(StoreError::Limit("a state key has at most 256 bytes"));
         }
         let mut tx = self.db.write().await?;
-        let found: Option<i64> = sqlx::query_scalar(
-            "SELECT version FROM host_state WHERE credential_id = $1 AND key = $2",
-        )
-        .bind(credential_id)
-        .bind(key)
-        .fetch_optional(&mut *tx)
-        .await?;
+        // Held, so that of two who change one value one comes second.
+        let held = tx
+            .dialect()
+            .text("SELECT id FROM host_credentials WHERE id = $1 {held}");
+        let held: Option<String> = statement(held).bind(credential_id).optional(&mut tx).await?;
+        held.ok_or(StoreError::NotFound("credential"))?;
+        let found: Option<i64> =
+            query("SELECT version FROM host_state WHERE credential_id = $1 AND key = $2")
+                .bind(credential_id)
+                .bind(key)
+                .optional(&mut tx)
+                .await?;
         expected.check(found)?;
         if found.is_none() {
-            let (credentials, keys): (i64, i64) = sqlx::query_as(
-                "SELECT (SELECT COUNT(*) FROM host_credentials WHERE id = $1), \
-                 (SELECT COUNT(*) FROM host_state WHERE credential_id = $1)",
-            )
-            .bind(credential_id)
-            .fetch_one(&mut *tx)
-            .await?;
-            if credentials == 0 {
-                return Err(StoreError::NotFound("credential"));
-            }
+            let keys: i64 = query("SELECT COUNT(*) FROM host_state WHERE credential_id = $1")
+                .bind(credential_id)
+                .one(&mut tx)
+                .await?;
             if usize::try_from(keys).is_ok_and(|keys| keys >= STATE_KEYS_MAX) {
                 return Err(StoreError::Limit("a credential has at most 64 state keys"));
             }
         }
-        let version = sqlx::query_scalar(
+        let version = query(
             "INSERT INTO host_state (credential_id, key, value, version) VALUES ($1, $2, $3, 1) \
              ON CONFLICT (credential_id, key) \
              DO UPDATE SET value = excluded.value, version = host_state.version + 1 \
@@ -107,7 +107,7 @@ impl EnvStore {
         .bind(credential_id)
         .bind(key)
         .bind(value)
-        .fetch_one(&mut *tx)
+        .one(&mut tx)
         .await?;
         self.db.commit(tx).await?;
         Ok(version)
@@ -121,12 +121,12 @@ impl EnvStore {
         expected: Expected,
     ) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let found: Option<i64> = sqlx::query_scalar(
+        let found: Option<i64> = query(
             "DELETE FROM host_state WHERE credential_id = $1 AND key = $2 RETURNING version",
         )
         .bind(credential_id)
         .bind(key)
-        .fetch_optional(&mut *tx)
+        .optional(&mut tx)
         .await?;
         expected.check(found)?;
         self.db.commit(tx).await?;

@@ -1,9 +1,8 @@
 //! How far each entity of each credential is synced, and what was set aside.
 
-use sqlx::Row as _;
-
-use crate::dialect::Row;
-use crate::{EnvStore, Result, StoreError};
+use crate::database::{FromRow, Row, Tx, query, statement};
+use crate::jobs::{self, Lease, NewJob, SYNC};
+use crate::{EnvStore, Result, StoreError, changes};
 
 /// Where the sync of an entity stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +99,30 @@ pub struct SyncRow {
     pub lenient: i64,
 }
 
-impl SyncRow {
+/// A sync's row with when its job is due.
+const ROWS: &str = "SELECT s.*, (SELECT j.due_at FROM host_jobs j WHERE j.queue = 'sync' \
+    AND j.name = s.credential_id || '/' || s.entity) AS next_at FROM host_sync s WHERE s.credential_id = $1";
+
+/// The name of a sync's job.
+pub(crate) fn sync_name(credential_id: &str, entity: &str) -> String {
+    format!("{credential_id}/{entity}")
+}
+
+impl Lease {
+    /// The credential and the entity of a sync's job.
+    pub fn sync(&self) -> Option<(&str, &str)> {
+        self.name.split_once('/')
+    }
+}
+
+impl FromRow for SyncRow {
     fn read(row: &Row) -> Result<Self> {
-        let status: &str = row.try_get("status")?;
-        let phase: &str = row.try_get("phase")?;
+        let status = row.text("status")?;
+        let phase = row.text("phase")?;
         let unknown = |what: &str| StoreError::Corrupt(format!("host_sync says {what}"));
         Ok(Self {
-            credential_id: row.try_get("credential_id")?,
-            entity: row.try_get("entity")?,
+            credential_id: row.get("credential_id")?,
+            entity: row.get("entity")?,
             schedule: Schedule {
                 status: SyncStatus::ALL
                     .into_iter()
@@ -117,16 +132,16 @@ impl SyncRow {
                     .into_iter()
                     .find(|known| known.as_str() == phase)
                     .ok_or_else(|| unknown(phase))?,
-                next_at: row.try_get("next_at")?,
-                attempts: row.try_get("attempts")?,
-                error: row.try_get("error")?,
-                first_done_at: row.try_get("first_done_at")?,
+                next_at: row.get("next_at")?,
+                attempts: row.get("attempts")?,
+                error: row.get("error")?,
+                first_done_at: row.get("first_done_at")?,
             },
-            cursor: row.try_get("cursor")?,
-            records: row.try_get("records")?,
-            total: row.try_get("total")?,
-            quarantined: row.try_get("quarantined")?,
-            lenient: row.try_get("lenient")?,
+            cursor: row.get("cursor")?,
+            records: row.get("records")?,
+            total: row.get("total")?,
+            quarantined: row.get("quarantined")?,
+            lenient: row.get("lenient")?,
         })
     }
 }
@@ -141,107 +156,105 @@ pub struct Quarantined {
 }
 
 impl EnvStore {
-    /// Adds entities to what is synced for the credential, due at `now`; those
-    /// that are there already stay as they are.
+    /// Adds entities to what is synced for the credential, due from `now` on, one
+    /// after the other; those that are there already stay as they are.
     pub async fn plan_sync(&self, credential_id: &str, entities: &[&str], now: i64) -> Result<()> {
         // Rows of an entity that was opted out must not meet those that come.
         self.purge_credential(credential_id).await?;
         let mut tx = self.db.write().await?;
-        for entity in entities {
-            sqlx::query(
-                "INSERT INTO host_sync (credential_id, entity, status, phase, next_at) \
-                 SELECT id, $2, 'pending', 'first', $3 FROM host_credentials WHERE id = $1 \
+        let mut new = Vec::new();
+        for (due_at, entity) in (now..).zip(entities) {
+            let planned = query(
+                "INSERT INTO host_sync (credential_id, entity, status, phase) \
+                 SELECT id, $2, 'pending', 'first' FROM host_credentials WHERE id = $1 \
                  ON CONFLICT DO NOTHING",
             )
             .bind(credential_id)
             .bind(*entity)
-            .bind(now)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
+            if planned > 0 {
+                new.push(NewJob {
+                    lane: credential_id.to_owned(),
+                    name: sync_name(credential_id, entity),
+                    due_at,
+                });
+            }
         }
-        self.db.commit(tx).await
+        if !new.is_empty() {
+            changes::note(&mut tx, credential_id).await?;
+        }
+        self.jobs.enter(&mut tx, SYNC, new).await?;
+        self.db.commit(tx).await?;
+        self.signal();
+        Ok(())
     }
 
     /// The entities of one credential, by name.
     pub async fn sync_rows(&self, credential_id: &str) -> Result<Vec<SyncRow>> {
-        let rows = sqlx::query("SELECT * FROM host_sync WHERE credential_id = $1 ORDER BY entity");
-        let rows = rows
+        statement(format!("{ROWS} ORDER BY entity"))
             .bind(credential_id)
-            .fetch_all(self.db.readers())
-            .await?;
-        rows.iter().map(SyncRow::read).collect()
+            .all(&self.db)
+            .await
     }
 
     /// One entity of one credential.
     pub async fn sync_row(&self, credential_id: &str, entity: &str) -> Result<Option<SyncRow>> {
-        let row = sqlx::query("SELECT * FROM host_sync WHERE credential_id = $1 AND entity = $2");
-        let row = row
+        statement(format!("{ROWS} AND s.entity = $2"))
             .bind(credential_id)
             .bind(entity)
-            .fetch_optional(self.db.readers())
-            .await?;
-        row.as_ref().map(SyncRow::read).transpose()
-    }
-
-    /// What is due at `now`, longest overdue first.
-    pub async fn due_syncs(&self, now: i64, limit: u32) -> Result<Vec<SyncRow>> {
-        let rows = sqlx::query(
-            "SELECT * FROM host_sync WHERE next_at IS NOT NULL AND next_at <= $1 \
-             ORDER BY next_at LIMIT $2",
-        );
-        let rows = rows
-            .bind(now)
-            .bind(i64::from(limit))
-            .fetch_all(self.db.readers())
-            .await?;
-        rows.iter().map(SyncRow::read).collect()
-    }
-
-    /// When the next sync is due, in milliseconds since 1970.
-    pub async fn next_sync_at(&self) -> Result<Option<i64>> {
-        let at = sqlx::query_scalar("SELECT MIN(next_at) FROM host_sync WHERE next_at IS NOT NULL");
-        Ok(at.fetch_one(self.db.readers()).await?)
+            .optional(&self.db)
+            .await
     }
 
     /// Stores what was decided about an entity's next run; cursor and counts
-    /// stay. [`StoreError::NotFound`] if it is not synced (any more).
+    /// stay. Whoever ran it gives its lease, and with it the job back.
+    /// [`StoreError::NotFound`] if it is not synced (any more).
     pub async fn schedule_sync(
         &self,
         credential_id: &str,
         entity: &str,
         schedule: &Schedule,
+        lease: Option<&Lease>,
     ) -> Result<()> {
         let mut tx = self.db.write().await?;
-        let keys_behind = reschedule(&mut tx, credential_id, entity, schedule).await?;
+        if let Some(lease) = lease {
+            lease.check(&mut tx).await?;
+        }
+        let keys_behind =
+            reschedule(self, &mut tx, credential_id, entity, schedule, lease).await?;
         self.db.commit(tx).await?;
+        self.signal();
         if schedule.phase != SyncPhase::First && keys_behind.is_some() {
             self.enter_keys(credential_id, entity).await?;
         }
         Ok(())
     }
 
-    /// Forgets where the connector was, so that the next pass starts over.
-    pub async fn reset_cursor(&self, credential_id: &str, entity: &str) -> Result<()> {
+    /// Notes that a first sync has begun.
+    pub async fn begin_sync(&self, lease: &Lease) -> Result<()> {
+        let (credential_id, entity) = lease.sync().ok_or(StoreError::NotFound("sync"))?;
         let mut tx = self.db.write().await?;
-        sqlx::query("UPDATE host_sync SET cursor = NULL WHERE credential_id = $1 AND entity = $2")
-            .bind(credential_id)
-            .bind(entity)
-            .execute(&mut *tx)
-            .await?;
+        lease.check(&mut tx).await?;
+        query(
+            "UPDATE host_sync SET status = 'running' WHERE credential_id = $1 AND entity = $2",
+        )
+        .bind(credential_id)
+        .bind(entity)
+        .execute(&mut tx)
+        .await?;
         self.db.commit(tx).await
     }
 
-    /// Releases what was running when the process ended. For start-up, when
-    /// nobody else uses the database; answers how many there were.
-    pub async fn release_running(&self) -> Result<u64> {
+    /// Forgets where the connector was, so that the next pass starts over.
+    pub async fn reset_cursor(&self, credential_id: &str, entity: &str) -> Result<()> {
         let mut tx = self.db.write().await?;
-        let released =
-            sqlx::query("UPDATE host_sync SET status = 'pending' WHERE status = 'running'")
-                .execute(&mut *tx)
-                .await?
-                .rows_affected();
-        self.db.commit(tx).await?;
-        Ok(released)
+        query("UPDATE host_sync SET cursor = NULL WHERE credential_id = $1 AND entity = $2")
+            .bind(credential_id)
+            .bind(entity)
+            .execute(&mut tx)
+            .await?;
+        self.db.commit(tx).await
     }
 
     /// The records of an entity that are set aside, by the app's id.
@@ -251,14 +264,14 @@ impl EnvStore {
         entity: &str,
         limit: u32,
     ) -> Result<Vec<Quarantined>> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
+        let rows: Vec<(String, String)> = query(
             "SELECT upstream_id, reason FROM host_quarantine \
              WHERE credential_id = $1 AND entity = $2 ORDER BY upstream_id LIMIT $3",
         )
         .bind(credential_id)
         .bind(entity)
         .bind(i64::from(limit))
-        .fetch_all(self.db.readers())
+        .all(&self.db)
         .await?;
         let rows = rows.into_iter();
         Ok(rows
@@ -270,26 +283,69 @@ impl EnvStore {
     }
 }
 
+/// What readers must know of a sync.
+fn readable(status: &str, first_done_at: Option<i64>) -> (bool, bool, bool) {
+    (
+        first_done_at.is_some(),
+        status == SyncStatus::Failed.as_str(),
+        status == SyncStatus::Unavailable.as_str(),
+    )
+}
+
+impl Schedule {
+    fn readable(&self) -> (bool, bool, bool) {
+        readable(self.status.as_str(), self.first_done_at)
+    }
+}
+
 /// Answers behind which row keys are missing.
 pub(crate) async fn reschedule(
-    tx: &mut crate::database::Tx,
+    store: &EnvStore,
+    tx: &mut Tx,
     credential_id: &str,
     entity: &str,
     schedule: &Schedule,
+    lease: Option<&Lease>,
 ) -> Result<Option<i64>> {
-    let changed = sqlx::query_scalar(
-        "UPDATE host_sync SET status = $3, phase = $4, next_at = $5, attempts = $6, error = $7, \
-         first_done_at = $8 WHERE credential_id = $1 AND entity = $2 RETURNING keys_behind",
+    let before: Option<(String, Option<i64>)> = query(
+        "SELECT status, first_done_at FROM host_sync WHERE credential_id = $1 AND entity = $2",
+    )
+    .bind(credential_id)
+    .bind(entity)
+    .optional(&mut *tx)
+    .await?;
+    let changed: Option<Option<i64>> = query(
+        "UPDATE host_sync SET status = $3, phase = $4, attempts = $5, error = $6, \
+         first_done_at = $7 WHERE credential_id = $1 AND entity = $2 RETURNING keys_behind",
     )
     .bind(credential_id)
     .bind(entity)
     .bind(schedule.status.as_str())
     .bind(schedule.phase.as_str())
-    .bind(schedule.next_at)
     .bind(schedule.attempts)
     .bind(&schedule.error)
     .bind(schedule.first_done_at)
-    .fetch_optional(&mut **tx)
+    .optional(&mut *tx)
     .await?;
-    changed.ok_or(StoreError::NotFound("sync"))
+    let keys_behind = changed.ok_or(StoreError::NotFound("sync"))?;
+    if before.is_some_and(|(status, done)| readable(&status, done) != schedule.readable()) {
+        changes::note(tx, credential_id).await?;
+    }
+    match (schedule.next_at, lease) {
+        (Some(next_at), Some(lease)) => lease.again(tx, next_at).await?,
+        (None, Some(lease)) => lease.finish(tx).await?,
+        (Some(due_at), None) => {
+            let job = NewJob {
+                lane: credential_id.to_owned(),
+                name: sync_name(credential_id, entity),
+                due_at,
+            };
+            store.jobs.enter(tx, SYNC, vec![job]).await?;
+        }
+        (None, None) => {
+            let name = sync_name(credential_id, entity);
+            jobs::cancel(tx, SYNC, credential_id, &name).await?;
+        }
+    }
+    Ok(keys_behind)
 }

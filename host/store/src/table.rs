@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rollout_catalog::{Catalog, Category, Cell, Column, Entity, Filter, Kind, Match};
-use sqlx::AssertSqlSafe;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::database::Tx;
-use crate::dialect::{self, KEY_CHUNKS, ROW_CHUNKS};
+use crate::database::{Tx, query, statement};
+use crate::dialect::{Dialect, Insert, Type};
+use crate::migrations::Migrate;
 use crate::{Result, StoreError};
 
 /// The custom fields' column, which comes last in [`Entity::columns`].
@@ -17,18 +17,19 @@ const CUSTOM_FIELDS: &str = "customFields";
 
 /// The host's own columns, in the order in which landing fills them. The
 /// record's follow.
-const HOST_COLUMNS: [&str; 11] = [
-    "id",
-    "credentialId",
-    "appKey",
-    "host_upstream_id",
-    "host_hash",
-    "host_original_hash",
-    "host_stamp",
-    "host_catalog",
-    "rolloutUpdated",
-    "originalIds",
-    "original",
+const HOST_COLUMNS: [(&str, Type); 12] = [
+    ("host_seq", Type::Integer),
+    ("id", Type::Text),
+    ("credentialId", Type::Text),
+    ("appKey", Type::Text),
+    ("host_upstream_id", Type::Text),
+    ("host_hash", Type::Bytes),
+    ("host_original_hash", Type::Bytes),
+    ("host_stamp", Type::Integer),
+    ("host_catalog", Type::Integer),
+    ("rolloutUpdated", Type::Time),
+    ("originalIds", Type::Json),
+    ("original", Type::Json),
 ];
 
 /// A column for a field: what [`Column`] says, and what rows show that were
@@ -55,13 +56,15 @@ pub(crate) struct EntityTable {
     /// The entity as synchronising sees it: with the fields of all categories.
     pub(crate) entity: Arc<Entity>,
     pub(crate) keyed: Vec<KeyedColumn>,
-    /// The table's name, quoted.
+    pub(crate) dialect: Dialect,
+    /// The table's name, as SQL.
     pub(crate) sql_name: String,
     pub(crate) keys_name: String,
-    /// Parameters of the landing statement per row.
-    pub(crate) width: usize,
-    upserts: [Arc<str>; ROW_CHUNKS.len()],
-    key_inserts: [Arc<str>; KEY_CHUNKS.len()],
+    /// The types of [`Entity::columns`].
+    pub(crate) types: Vec<Type>,
+    /// The host's columns in the order of [`HOST_COLUMNS`], then the entity's.
+    pub(crate) landing: Insert,
+    pub(crate) key_insert: Insert,
     /// What is stored under a list of ids, as one JSON text.
     pub(crate) stored: Arc<str>,
     /// Each category's records as JSON.
@@ -75,88 +78,104 @@ impl EntityTable {
         tx: &mut Tx,
         catalog: &Catalog,
         entity: &Arc<Entity>,
+        migrate: Migrate,
     ) -> Result<Self> {
+        let dialect = tx.dialect();
         let columns = columns(entity);
-        let present = dialect::column_names(tx, &entity.table).await?;
-        if present.is_empty() {
-            let columns: Vec<String> = columns.iter().map(dialect::entity_column).collect();
-            execute(tx, dialect::create_entity_table(&entity.table, &columns)).await?;
+        let present = dialect.column_names(tx, &entity.table).await?;
+        let lacks = |column: &&EntityColumn| !present.contains(&column.name);
+        if migrate == Migrate::Check && columns.iter().any(|column| lacks(&column)) {
+            return Err(StoreError::Refused(format!(
+                "the table {} lacks columns of this version: start `rollout serve` once with --migrate=run",
+                entity.table
+            )));
         }
-        let table = dialect::quote(&entity.table);
-        for column in columns
-            .iter()
-            .filter(|column| !present.contains(&column.name))
-        {
+        if present.is_empty() {
+            let columns: Vec<String> = columns
+                .iter()
+                .map(|column| dialect.entity_column(column))
+                .collect();
+            execute(tx, dialect.create_entity_table(&entity.table, &columns)).await?;
+        }
+        let table = dialect.entity_table(&entity.table);
+        for column in columns.iter().filter(lacks) {
             if !present.is_empty() {
-                let column = dialect::entity_column(column);
+                let column = dialect.entity_column(column);
                 execute(tx, vec![format!("ALTER TABLE {table} ADD COLUMN {column}")]).await?;
             }
-            sqlx::query(
+            let note = query(
                 "INSERT INTO host_columns (table_name, column_name, catalog) VALUES ($1, $2, $3) \
                  ON CONFLICT DO NOTHING",
-            )
-            .bind(&entity.table)
-            .bind(&column.name)
-            .bind(i64::from(Catalog::VERSION))
-            .execute(&mut **tx)
-            .await?;
+            );
+            note.bind(&entity.table)
+                .bind(&column.name)
+                .bind(i64::from(Catalog::VERSION))
+                .execute(&mut *tx)
+                .await?;
         }
         let equals: Vec<&str> = entity
             .filters()
             .filter(|filter| filter.matches == Match::Equals)
             .map(|filter| filter.field.as_str())
             .collect();
-        execute(tx, dialect::create_indexes(&entity.table, &equals)).await?;
-        Ok(Self::new(catalog, entity, since(tx, &entity.table).await?))
+        let indexed = dialect.index_names(tx, &entity.table).await?;
+        let missing = dialect.entity_indexes(&entity.table, &equals).into_iter();
+        let missing = missing.filter(|(name, _)| !indexed.contains(name));
+        execute(tx, missing.map(|(_, create)| create).collect()).await?;
+        let since = since(tx, &entity.table).await?;
+        Ok(Self::new(dialect, catalog, entity, since))
     }
 
-    fn new(catalog: &Catalog, entity: &Arc<Entity>, since: HashMap<String, i64>) -> Self {
+    fn new(
+        dialect: Dialect,
+        catalog: &Catalog,
+        entity: &Arc<Entity>,
+        since: HashMap<String, i64>,
+    ) -> Self {
         let columns = entity.columns();
-        let names: Vec<&str> = HOST_COLUMNS
+        let types: Vec<Type> = columns.iter().map(|column| column.kind.into()).collect();
+        let own = columns.iter().map(|column| column.name.as_str());
+        let all: Vec<(&str, Type)> = HOST_COLUMNS
             .into_iter()
-            .chain(columns.iter().map(|column| column.name.as_str()))
+            .chain(own.zip(types.iter().copied()))
             .collect();
-        let upsert = |rows| Arc::from(dialect::upsert(&entity.table, &names, rows));
+        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        let sql_name = dialect.entity_table(&entity.table);
         let keys_name = format!("host_keys_{}", entity.table);
-        let key_insert = |rows| {
-            let values = dialect::values(2, rows);
-            Arc::from(format!(
-                "INSERT INTO {keys_name} (key, seq) {values} ON CONFLICT DO NOTHING"
-            ))
-        };
         let views = catalog
             .entities()
             .filter(|view| view.name == entity.name)
             .chain([entity]);
         Self {
             keyed: keyed(entity),
-            stored: Arc::from(stored(&dialect::quote(&entity.table))),
-            sql_name: dialect::quote(&entity.table),
-            upserts: ROW_CHUNKS.map(upsert),
-            key_inserts: KEY_CHUNKS.map(key_insert),
+            stored: Arc::from(stored(dialect, &sql_name)),
+            landing: Insert::new(
+                dialect,
+                &sql_name,
+                &all,
+                &dialect.landing_tail(&entity.table, &names),
+            ),
+            key_insert: Insert::new(
+                dialect,
+                &keys_name,
+                &[("key", Type::Integer), ("seq", Type::Integer)],
+                "ON CONFLICT DO NOTHING",
+            ),
             records: views
                 .map(|view| {
                     (
                         view.categories.clone(),
-                        Arc::from(dialect::record(view, CUSTOM_FIELDS)),
+                        Arc::from(dialect.record(view, CUSTOM_FIELDS)),
                     )
                 })
                 .collect(),
-            width: names.len() + 1,
             hashing: Hashing::new(columns, &since),
+            dialect,
+            types,
+            sql_name,
             keys_name,
             entity: Arc::clone(entity),
         }
-    }
-
-    /// The largest prepared landing statement for at most so many rows.
-    pub(crate) fn upsert(&self, rows: usize) -> (usize, Arc<str>) {
-        prepared(&ROW_CHUNKS, &self.upserts, rows)
-    }
-
-    /// The largest prepared statement for at most so many keys.
-    pub(crate) fn key_insert(&self, keys: usize) -> (usize, Arc<str>) {
-        prepared(&KEY_CHUNKS, &self.key_inserts, keys)
     }
 
     /// The expression of a category's record as JSON.
@@ -179,43 +198,27 @@ impl EntityTable {
     }
 }
 
-fn prepared(sizes: &[usize], statements: &[Arc<str>], rows: usize) -> (usize, Arc<str>) {
-    let size = dialect::chunk(sizes, rows);
-    let statement = sizes
-        .iter()
-        .zip(statements)
-        .find(|(chunk, _)| **chunk == size);
-    (
-        size,
-        statement
-            .map(|(_, text)| Arc::clone(text))
-            .unwrap_or_default(),
-    )
-}
-
 /// What landing must know about the rows with the ids in `$1` and about the
 /// tombstones: `[id, stamp, seq, catalog, hash, original hash]`.
-fn stored(table: &str) -> String {
+fn stored(dialect: Dialect, table: &str) -> String {
     let from = format!(
         "(SELECT \"id\" AS id, host_stamp AS stamp, host_seq AS seq, host_catalog AS catalog, \
          {} AS hash, {} AS original_hash FROM {table} WHERE \"id\" {ids} \
          UNION ALL SELECT id, stamp, NULL, NULL, NULL, NULL FROM host_tombstones WHERE id {ids}) \
          AS stored",
-        dialect::hex("host_hash"),
-        dialect::hex("host_original_hash"),
-        ids = dialect::in_list("$1"),
+        dialect.hex("host_hash"),
+        dialect.hex("host_original_hash"),
+        ids = dialect.in_list("$1"),
     );
-    dialect::as_one(
+    dialect.as_one(
         &["id", "stamp", "seq", "catalog", "hash", "original_hash"],
         &from,
     )
 }
 
 async fn execute(tx: &mut Tx, statements: Vec<String>) -> Result<()> {
-    for statement in statements {
-        sqlx::raw_sql(AssertSqlSafe(statement))
-            .execute(&mut **tx)
-            .await?;
+    for create in statements {
+        statement(create).script(&mut *tx).await?;
     }
     Ok(())
 }
@@ -223,8 +226,8 @@ async fn execute(tx: &mut Tx, statements: Vec<String>) -> Result<()> {
 /// Which version of the catalogue brought each column.
 async fn since(tx: &mut Tx, table: &str) -> Result<HashMap<String, i64>> {
     let rows =
-        sqlx::query_as("SELECT column_name, catalog FROM host_columns WHERE table_name = $1");
-    let rows: Vec<(String, i64)> = rows.bind(table).fetch_all(&mut **tx).await?;
+        query("SELECT column_name, catalog FROM host_columns WHERE table_name = $1");
+    let rows: Vec<(String, i64)> = rows.bind(table).all(&mut *tx).await?;
     Ok(rows.into_iter().collect())
 }
 

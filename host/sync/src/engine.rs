@@ -1,24 +1,23 @@
 //! Decides what is synced when.
 //!
-//! Each entity of each credential has a row that says when it is due. The engine
-//! sleeps until something is, or until it is woken because a credential was
-//! connected, and runs at most one pass at a time for a credential, its entities
-//! in the catalogue's order.
+//! Each entity of each credential is a job: the lane is the credential, so that
+//! its entities are synced one after the other, in the catalogue's order at first.
+//! Whichever process claims the job runs one pass and says when the next is due.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use async_trait::async_trait;
 use rollout_connectors::{
-    Connectors, Environment, EnvironmentError, Environments, Live, Readiness,
+    Connectors, Environment, EnvironmentError, Live, Readiness,
 };
-use rollout_store::{CredentialStatus, Schedule, StoreError, SyncPhase, SyncRow, SyncStatus};
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinSet;
+use rollout_store::{
+    CredentialStatus, Lease, Queue, SYNC, Schedule, StoreError, SyncPhase, SyncRow, SyncStatus, now,
+};
+use rollout_work::Handler;
+use tokio::sync::watch;
 
 use crate::failure::{Consequence, PassError};
-use crate::now;
 use crate::pass::Pass;
 
 /// How the engine works.
@@ -39,159 +38,48 @@ pub struct Settings {
     pub failed_after: u32,
 }
 
-/// Longest sleep while nothing is known to be due: another process may have
-/// changed the schedule.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// Rows looked at in one turn.
-const TURN: u32 = 1000;
-
-/// The sync engine of one process.
+/// Runs passes.
 pub struct Engine {
     connectors: Arc<Connectors>,
-    environments: Arc<Environments>,
     settings: Settings,
-    wake: Notify,
-    /// Credentials with a pass under way.
-    running: Mutex<HashSet<String>>,
-    turns: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Handler for Engine {
+    fn queue(&self) -> Queue {
+        SYNC
+    }
+
+    fn parallel(&self) -> usize {
+        self.settings.parallel
+    }
+
+    async fn run(
+        &self,
+        environment: &Arc<Environment>,
+        lease: &Lease,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), StoreError> {
+        let store = environment.store();
+        let (credential, entity) = lease.sync().ok_or(StoreError::NotFound("sync"))?;
+        let live = environment.find_credential(credential).await.map_err(stored)?;
+        let row = store.sync_row(credential, entity).await?;
+        let (Some(live), Some(row)) = (live, row) else {
+            return store.finish_job(lease).await;
+        };
+        match self.pass(environment, &live, &row, lease, stop) {
+            Ok(pass) => self.run_pass(&pass, &row, lease).await,
+            Err(reason) => self.postpone(environment, &row, lease, reason).await,
+        }
+    }
 }
 
 impl Engine {
-    /// An engine that does nothing before [`Engine::run`].
-    pub fn new(
-        connectors: Arc<Connectors>,
-        environments: Arc<Environments>,
-        settings: Settings,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            turns: Arc::new(Semaphore::new(settings.parallel)),
+    /// An engine for these connectors.
+    pub fn new(connectors: Arc<Connectors>, settings: Settings) -> Self {
+        Self {
             connectors,
-            environments,
             settings,
-            wake: Notify::new(),
-            running: Mutex::default(),
-        })
-    }
-
-    /// Looks now for what is due.
-    pub fn wake(&self) {
-        self.wake.notify_one();
-    }
-
-    /// Works until `stop` turns true; then lets the pages that are landing land.
-    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut passes = JoinSet::new();
-        for environment in self.environments.all() {
-            match environment.store().release_running().await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(
-                    environment = environment.name,
-                    count,
-                    "syncs of the last run are taken up again"
-                ),
-                Err(error) => tracing::warn!(%error, "syncs of the last run can't be released"),
-            }
-        }
-        while !*stop.borrow() {
-            let mut sleep = LONGEST_SLEEP;
-            for environment in self.environments.all() {
-                match self.start_due(&environment, &mut passes, &stop).await {
-                    Ok(until_next) => sleep = sleep.min(until_next),
-                    Err(error) => {
-                        tracing::warn!(environment = environment.name, %error, "nothing can be synced");
-                    }
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(sleep) => {}
-                () = self.wake.notified() => {}
-                Some(_) = passes.join_next() => {}
-                _ = stop.changed() => {}
-            }
-            while passes.try_join_next().is_some() {}
-        }
-        while passes.join_next().await.is_some() {}
-    }
-
-    /// Starts what is due, and says how long it is until something else is.
-    async fn start_due(
-        self: &Arc<Self>,
-        environment: &Arc<Environment>,
-        passes: &mut JoinSet<()>,
-        stop: &watch::Receiver<bool>,
-    ) -> Result<Duration, StoreError> {
-        let store = environment.store();
-        let now = now();
-        let mut by_credential: HashMap<String, Vec<SyncRow>> = HashMap::new();
-        for row in store.due_syncs(now, TURN).await? {
-            by_credential
-                .entry(row.credential_id.clone())
-                .or_default()
-                .push(row);
-        }
-        for (id, rows) in by_credential {
-            let Some(live) = environment.credential(&id) else {
-                continue;
-            };
-            if !self.running.lock().insert(id) {
-                continue;
-            }
-            let (engine, environment, stop) = (self.clone(), environment.clone(), stop.clone());
-            passes.spawn(async move {
-                let turn = engine.turns.clone().acquire_owned().await;
-                engine.sync(&environment, &live, rows, &stop).await;
-                drop(turn);
-                engine.running.lock().remove(&live.credential.id);
-                engine.wake();
-            });
-        }
-        // What is due now is running: look again when it ends or the next is due.
-        let next = store.next_sync_at().await?;
-        let wait = next
-            .map_or(i64::MAX, |next| next.saturating_sub(now))
-            .max(20);
-        Ok(Duration::from_millis(wait.unsigned_abs()))
-    }
-
-    /// The due entities of one credential, one after the other.
-    async fn sync(
-        &self,
-        environment: &Arc<Environment>,
-        live: &Arc<Live>,
-        mut rows: Vec<SyncRow>,
-        stop: &watch::Receiver<bool>,
-    ) {
-        let catalog = self.connectors.catalog().clone();
-        rows.sort_by_key(|row| {
-            catalog
-                .by_name(&row.entity)
-                .map_or(u32::MAX, |entity| entity.order)
-        });
-        for row in rows {
-            if *stop.borrow() {
-                return;
-            }
-            let outcome = match self.pass(environment, live, &row, stop) {
-                Ok(pass) => self.run_pass(&pass, &row).await,
-                Err(reason) => self.postpone(environment, &row, reason).await,
-            };
-            match outcome {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(StoreError::NotFound(_)) => return,
-                Err(error) => {
-                    tracing::warn!(
-                        environment = environment.name,
-                        credential = row.credential_id,
-                        entity = row.entity,
-                        %error,
-                        "the outcome of a sync can't be stored"
-                    );
-                    // The row stays due; don't spin on a store that is down.
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    return;
-                }
-            }
         }
     }
 
@@ -200,6 +88,7 @@ impl Engine {
         environment: &Arc<Environment>,
         live: &Arc<Live>,
         row: &SyncRow,
+        lease: &Lease,
         stop: &watch::Receiver<bool>,
     ) -> Result<Pass, String> {
         let key = &live.credential.app_key;
@@ -214,24 +103,17 @@ impl Engine {
             live: live.clone(),
             entity,
             settings: self.settings.clone(),
+            lease: Arc::new(lease.clone()),
             stop: stop.clone(),
         })
     }
 
-    /// Runs a pass and stores what follows from it. Answers whether the
-    /// credential's other entities can go on.
-    async fn run_pass(&self, pass: &Pass, row: &SyncRow) -> Result<bool, StoreError> {
-        let store = pass.environment.store();
+    /// Runs a pass and stores what follows from it.
+    async fn run_pass(&self, pass: &Pass, row: &SyncRow, lease: &Lease) -> Result<(), StoreError> {
         let credential = &row.credential_id;
-        let running = Schedule {
-            status: SyncStatus::Running,
-            ..row.schedule.clone()
-        };
         let first = row.schedule.first_done_at.is_none();
         if first {
-            store
-                .schedule_sync(credential, &row.entity, &running)
-                .await?;
+            pass.environment.store().begin_sync(lease).await?;
             tracing::info!(
                 environment = pass.environment.name,
                 credential,
@@ -261,11 +143,11 @@ impl Engine {
                 } else {
                     tracing::debug!(environment, credential, entity, ms, ?tally, "synced");
                 }
-                return Ok(true);
+                return Ok(());
             }
             Err(error) => error,
         };
-        self.settle(pass, row, &error).await
+        self.settle(pass, row, lease, &error).await
     }
 
     /// Stores what follows from a pass that failed.
@@ -273,8 +155,9 @@ impl Engine {
         &self,
         pass: &Pass,
         row: &SyncRow,
+        lease: &Lease,
         error: &PassError,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let store = pass.environment.store();
         let (credential, entity) = (&row.credential_id, &row.entity);
         let later = |wait: Duration| {
@@ -306,60 +189,60 @@ impl Engine {
                 "a sync stopped"
             ),
         }
-        match consequence {
-            Consequence::Nothing | Consequence::Gone => Ok(false),
+        // What the app says of one entity goes for the account.
+        let mut park = None;
+        let mut broken = None;
+        let schedule = match consequence {
+            Consequence::Nothing => return Ok(()),
+            Consequence::Gone => return store.finish_job(lease).await,
             Consequence::Broken(reason) => {
-                let schedule =
-                    unfinished(later(self.settings.retry_longest), 0, Some(reason.clone()));
-                store.schedule_sync(credential, entity, &schedule).await?;
-                self.set_status(pass, CredentialStatus::Broken(reason))
-                    .await?;
-                Ok(false)
+                park = later(self.settings.retry_longest);
+                broken = Some(reason.clone());
+                unfinished(park, 0, Some(reason))
             }
-            Consequence::Unavailable(reason) => {
-                let schedule = Schedule {
-                    status: SyncStatus::Unavailable,
-                    next_at: later(Duration::from_secs(24 * 3600)),
-                    attempts: 0,
-                    error: Some(reason.clone()),
-                    ..row.schedule.clone()
-                };
-                store.schedule_sync(credential, entity, &schedule).await?;
-                pass.environment
-                    .set_readiness(credential, entity, Readiness::Unavailable(reason));
-                Ok(true)
-            }
+            Consequence::Unavailable(reason) => Schedule {
+                status: SyncStatus::Unavailable,
+                next_at: later(Duration::from_secs(24 * 3600)),
+                attempts: 0,
+                error: Some(reason),
+                ..row.schedule.clone()
+            },
             Consequence::Park(wait, reason) => {
-                let schedule = unfinished(later(wait), row.schedule.attempts, Some(reason));
-                store.schedule_sync(credential, entity, &schedule).await?;
-                Ok(false)
+                park = later(wait);
+                unfinished(park, row.schedule.attempts, Some(reason))
             }
             Consequence::Retry(reason) => {
                 let attempts = row.schedule.attempts.saturating_add(1);
-                let mut schedule = unfinished(
-                    later(self.backoff(attempts)),
-                    attempts,
-                    Some(reason.clone()),
-                );
+                let mut schedule = unfinished(later(self.backoff(attempts)), attempts, Some(reason));
                 let first = row.schedule.phase == SyncPhase::First;
                 if first && attempts >= i64::from(self.settings.failed_after) {
                     schedule.status = SyncStatus::Failed;
-                    pass.environment
-                        .set_readiness(credential, entity, Readiness::Failed(reason));
                 }
-                store.schedule_sync(credential, entity, &schedule).await?;
-                Ok(true)
+                schedule
             }
+        };
+        store
+            .schedule_sync(credential, entity, &schedule, Some(lease))
+            .await?;
+        let after = SyncRow {
+            schedule,
+            ..row.clone()
+        };
+        pass.environment
+            .set_readiness(credential, entity, Readiness::of(&after));
+        if let Some(until) = park {
+            store.park_lane(SYNC, credential, until).await?;
         }
+        if let Some(reason) = broken {
+            self.set_status(pass, CredentialStatus::Broken(reason))
+                .await?;
+        }
+        Ok(())
     }
 
     async fn set_status(&self, pass: &Pass, status: CredentialStatus) -> Result<(), StoreError> {
         let id = &pass.live.credential.id;
-        match pass.environment.set_status(id, status).await {
-            Ok(()) => Ok(()),
-            Err(EnvironmentError::Store(error)) => Err(error),
-            Err(error) => Err(StoreError::Unavailable(error.to_string())),
-        }
+        pass.environment.set_status(id, status).await.map_err(stored)
     }
 
     /// A pass that can't even begin is tried again later.
@@ -367,8 +250,9 @@ impl Engine {
         &self,
         environment: &Environment,
         row: &SyncRow,
+        lease: &Lease,
         reason: String,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let wait = i64::try_from(self.settings.poll_interval.as_millis()).unwrap_or(i64::MAX);
         let schedule = Schedule {
             next_at: Some(now().saturating_add(wait)),
@@ -377,9 +261,8 @@ impl Engine {
         };
         environment
             .store()
-            .schedule_sync(&row.credential_id, &row.entity, &schedule)
-            .await?;
-        Ok(true)
+            .schedule_sync(&row.credential_id, &row.entity, &schedule, Some(lease))
+            .await
     }
 
     /// Twice as long after each failure.
@@ -387,5 +270,12 @@ impl Engine {
         let doublings = u32::try_from(attempts.saturating_sub(1).clamp(0, 20)).unwrap_or(20);
         let wait = self.settings.retry_first.saturating_mul(1 << doublings);
         wait.min(self.settings.retry_longest)
+    }
+}
+
+fn stored(error: EnvironmentError) -> StoreError {
+    match error {
+        EnvironmentError::Store(error) => error,
+        error @ EnvironmentError::Vault(_) => StoreError::Unavailable(error.to_string()),
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum PassError {
     Vault(#[from] VaultError),
     #[error("the connector's page breaks the contract: {0}")]
     Contract(String),
+    #[error("{0}")]
+    Unclear(&'static str),
     #[error("the process is shutting down")]
     Stopped,
 }
@@ -60,8 +62,8 @@ impl PassError {
                 Consequence::Park(Duration::from_secs(1), self.to_string())
             }
             Self::Store(StoreError::NotFound(_)) => Consequence::Gone,
-            Self::Stopped => Consequence::Nothing,
-            Self::Call(_) | Self::Store(_) | Self::Vault(_) | Self::Contract(_) => {
+            Self::Stopped | Self::Store(StoreError::LeaseLost) => Consequence::Nothing,
+            Self::Call(_) | Self::Store(_) | Self::Vault(_) | Self::Contract(_) | Self::Unclear(_) => {
                 Consequence::Retry(self.to_string())
             }
         }

@@ -12,19 +12,14 @@
 //! Both turn a connector's items into rows in one place ([`incoming`]), where a
 //! record that does not fit its schema is set aside without holding up the rest.
 
+mod alike;
 mod engine;
 mod failure;
 mod incoming;
 mod outgoing;
 mod pass;
+mod settle;
 
 pub use engine::{Engine, Settings};
-pub use outgoing::{Target, WriteError, Writer, Wrote};
-
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// The present time in milliseconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
-}
+pub use outgoing::{Act, Target, WriteError, Writer, Wrote};
+pub use settle::{SettleSettings, Settler};

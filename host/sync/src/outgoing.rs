@@ -1,5 +1,9 @@
 //! Writes: through the connector to the app, then what the app made of it into
 //! the store, before the caller has his answer.
+//!
+//! A write is a row with a lease before the app is asked, and settled in the
+//! transaction that stores the record. What a write that was cut off came to is
+//! found out in `settle`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +14,15 @@ use rollout_catalog::manifest::EntityOffer;
 use rollout_catalog::{Entity, Issue};
 use rollout_connectors::{Call, Connector, Connectors, Environment, Live};
 use rollout_sandbox::{CallError, Error, Item, Write, Written};
-use rollout_store::{CredentialStatus, StoreError};
+use rollout_store::{
+    Begun, CredentialStatus, Lease, NewWrite, Page, StoreError, now, record_id,
+};
 use rollout_vault::VaultError;
+use rollout_work::Leases;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::incoming::Incoming;
@@ -22,10 +32,16 @@ use crate::incoming::Incoming;
 const SETTLING: Duration = Duration::from_secs(10);
 /// How long a record counts as just made.
 const FRESH: Duration = Duration::from_secs(60);
+/// How long a write waits for another one to the same record.
+const TURN: Duration = Duration::from_secs(20);
+const TURN_LOOK: Duration = Duration::from_millis(50);
+/// When the outcome of a write that was cut off is looked for.
+pub(crate) const SETTLE_FIRST: Duration = Duration::from_secs(1);
 
 /// Writes records for API clients.
 pub struct Writer {
     connectors: Arc<Connectors>,
+    leases: Arc<Leases>,
     /// One writer at a time per record: some apps only have read-modify-write.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Records made through this process a moment ago.
@@ -47,6 +63,39 @@ pub struct Target<'a> {
     pub offer: &'a EntityOffer,
 }
 
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Makes a record.
+    Create {
+        /// Its fields.
+        body: Value,
+    },
+    /// Changes a record.
+    Update {
+        /// This host's id.
+        id: String,
+        /// The fields that change.
+        body: Value,
+        /// The list fields whose values are added.
+        merge: Vec<String>,
+    },
+    /// Carries out an operation of the catalogue on a record.
+    Perform {
+        /// This host's id.
+        id: String,
+        /// The operation's name.
+        operation: String,
+        /// What it takes.
+        body: Value,
+    },
+    /// Deletes a record. One that the app no longer has is deleted here too.
+    Delete {
+        /// This host's id.
+        id: String,
+    },
+}
+
 /// What came of a write.
 #[derive(Debug)]
 pub enum Wrote {
@@ -57,6 +106,8 @@ pub enum Wrote {
         /// Fields that this app does not have, which were left out.
         ignored: Vec<String>,
     },
+    /// It is gone.
+    Deleted,
     /// The app will do it later.
     Accepted,
 }
@@ -76,6 +127,15 @@ pub enum WriteError {
     /// The app may have done it, and we could not see or store the result.
     #[error("{0}")]
     MaybeApplied(String),
+    /// A write with this key is under way, or its outcome is not known yet.
+    #[error("a write with this Idempotency-Key is under way")]
+    InProgress,
+    /// A write with this key asked for something else.
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
+    /// Other writes to the record take too long.
+    #[error("other writes to this record are under way")]
+    Busy,
     /// The database did not answer; nothing was written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,6 +145,7 @@ pub enum WriteError {
 }
 
 /// A body for the connector, and what had to be left out of it.
+#[derive(Default)]
 struct Prepared {
     body: String,
     ignored: Vec<String>,
@@ -92,127 +153,282 @@ struct Prepared {
     names_fresh: bool,
 }
 
+/// What a write came to, as it is kept for whoever asks again with its key.
+#[derive(Serialize, Deserialize, Default)]
+pub(crate) struct Answer<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    record: Option<&'a RawValue>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ignored: Vec<String>,
+    #[serde(default)]
+    accepted: bool,
+}
+
+impl Answer<'_> {
+    /// The answer that shows a record, or that it is gone.
+    pub(crate) fn of_record(record: Option<&str>, ignored: Vec<String>) -> String {
+        let record = record.and_then(|record| serde_json::from_str(record).ok());
+        let answer = Answer {
+            record,
+            ignored,
+            accepted: false,
+        };
+        serde_json::to_string(&answer).unwrap_or_default()
+    }
+
+    fn accepted() -> String {
+        let answer = Answer {
+            accepted: true,
+            ..Answer::default()
+        };
+        serde_json::to_string(&answer).unwrap_or_default()
+    }
+
+    fn read(text: &str) -> Wrote {
+        let answer: Answer<'_> = serde_json::from_str(text).unwrap_or_default();
+        match answer.record {
+            Some(record) => Wrote::Record {
+                json: record.get().to_owned(),
+                ignored: answer.ignored,
+            },
+            None if answer.accepted => Wrote::Accepted,
+            None => Wrote::Deleted,
+        }
+    }
+}
+
+impl Act {
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Update { id, .. } | Self::Perform { id, .. } | Self::Delete { id } => Some(id),
+        }
+    }
+
+    fn operation(&self) -> &str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Update { .. } => "update",
+            Self::Delete { .. } => "delete",
+            Self::Perform { operation, .. } => operation,
+        }
+    }
+
+    fn body(&self) -> Option<&Value> {
+        match self {
+            Self::Create { body } | Self::Update { body, .. } | Self::Perform { body, .. } => {
+                Some(body)
+            }
+            Self::Delete { .. } => None,
+        }
+    }
+
+    fn merge(&self) -> &[String] {
+        match self {
+            Self::Update { merge, .. } => merge,
+            _ => &[],
+        }
+    }
+
+    fn check(&self, entity: &Entity) -> Result<(), Vec<Issue>> {
+        match self {
+            Self::Create { body } => entity.check_create(body),
+            Self::Update { body, .. } => entity.check_update(body),
+            Self::Perform {
+                operation, body, ..
+            } => entity.check_operation(operation, body),
+            Self::Delete { .. } => Ok(()),
+        }
+    }
+
+    /// Tells one request from another under the same key.
+    fn print(&self, entity: &Entity) -> String {
+        let mut hash = Sha256::new();
+        let body = self.body().map(Value::to_string).unwrap_or_default();
+        let merge = self.merge().join(",");
+        let id = self.id().unwrap_or_default();
+        for part in [&entity.name, self.operation(), id, &merge, &body] {
+            hash.update(part);
+            hash.update([0]);
+        }
+        let digest = hash.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 impl Writer {
     /// A writer through these connectors.
-    pub fn new(connectors: Arc<Connectors>) -> Self {
+    pub fn new(connectors: Arc<Connectors>, leases: Arc<Leases>) -> Self {
         Self {
             connectors,
+            leases,
             turns: Mutex::default(),
             fresh: Mutex::default(),
         }
     }
 
-    /// Creates a record.
-    pub async fn create(&self, target: Target<'_>, body: Value) -> Result<Wrote, WriteError> {
-        target
-            .entity
-            .check_create(&body)
-            .map_err(WriteError::Invalid)?;
-        let prepared = self.prepare(target, body).await?;
-        let write = write(&prepared, Vec::new());
-        let call = self.call(target).await?;
+    /// Does it. `key` is the client's `Idempotency-Key`: with it, whoever asks
+    /// again for the same is told what the first time came to.
+    pub async fn write(
+        &self,
+        target: Target<'_>,
+        act: Act,
+        key: Option<&str>,
+    ) -> Result<Wrote, WriteError> {
+        act.check(target.entity).map_err(WriteError::Invalid)?;
+        let store = target.environment.store();
+        let credential = &target.live.credential.id;
+        let request = act.print(target.entity);
+        if let Some(key) = key
+            && let Some(earlier) = store.earlier_write(credential, key, &request).await?
+        {
+            return replayed(earlier);
+        }
+        let turn = act.id().map(|id| self.turn(target, id));
+        let _turn = match &turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        let upstream = match act.id() {
+            Some(id) => Some(self.upstream(target, id).await?),
+            None => None,
+        };
+        let prepared = match &act {
+            Act::Create { body } | Act::Update { body, .. } => {
+                self.prepare(target, body.clone()).await?
+            }
+            Act::Perform { body, .. } => Prepared {
+                body: body.to_string(),
+                ..Prepared::default()
+            },
+            Act::Delete { .. } => Prepared::default(),
+        };
+        let id = Uuid::now_v7().to_string();
+        let body = act.body().map(Value::to_string).unwrap_or_default();
+        let new = NewWrite {
+            id: &id,
+            credential_id: credential,
+            entity: &target.entity.name,
+            operation: act.operation(),
+            record_id: act.id(),
+            upstream_id: upstream.as_deref(),
+            key,
+            request: &request,
+            body: &body,
+        };
         let began = Instant::now();
-        let mut pause = Duration::from_millis(250);
-        let written = loop {
-            match call.create(&target.entity.name, &write).await {
-                Err(CallError::Connector(error))
-                    if prepared.names_fresh
-                        && began.elapsed() + pause < SETTLING
-                        && about_a_reference(target.entity, &error) =>
-                {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                Ok(written) => break written,
-                Err(error) => return Err(failed(target, &call, error).await),
+        let lease = loop {
+            match self.leases.begin_write(target.environment, &new).await? {
+                Begun::New(lease) => break lease,
+                Begun::Busy if began.elapsed() < TURN => tokio::time::sleep(TURN_LOOK).await,
+                Begun::Busy => return Err(WriteError::Busy),
+                earlier => return replayed(earlier),
             }
         };
-        let wrote = self.store(target, &call, written, prepared.ignored).await?;
-        if let Wrote::Record { json, .. } = &wrote
-            && let Some(id) = id_of(json)
-        {
-            let mut fresh = self.fresh.lock();
-            fresh.retain(|_, made| made.elapsed() < FRESH);
-            fresh.insert(id, Instant::now());
-        }
-        Ok(wrote)
-    }
-
-    /// Changes a record. `merge` names the list fields whose values are added.
-    pub async fn update(
-        &self,
-        target: Target<'_>,
-        id: &str,
-        body: Value,
-        merge: Vec<String>,
-    ) -> Result<Wrote, WriteError> {
-        target
-            .entity
-            .check_update(&body)
-            .map_err(WriteError::Invalid)?;
-        let turn = self.turn(target, id);
-        let _turn = turn.lock().await;
-        let upstream = self.upstream(target, id).await?;
-        let prepared = self.prepare(target, body).await?;
-        let write = write(&prepared, merge);
-        let call = self.call(target).await?;
-        let written = call.update(&target.entity.name, &upstream, &write).await;
-        let written = match written {
-            Ok(written) => written,
-            Err(error) => return Err(failed(target, &call, error).await),
-        };
-        self.store(target, &call, written, prepared.ignored).await
-    }
-
-    /// Carries out an operation of the catalogue on a record.
-    pub async fn perform(
-        &self,
-        target: Target<'_>,
-        id: &str,
-        operation: &str,
-        body: Value,
-    ) -> Result<Wrote, WriteError> {
-        target
-            .entity
-            .check_operation(operation, &body)
-            .map_err(WriteError::Invalid)?;
-        let turn = self.turn(target, id);
-        let _turn = turn.lock().await;
-        let upstream = self.upstream(target, id).await?;
-        let prepared = Prepared {
-            body: body.to_string(),
-            ignored: Vec::new(),
-            names_fresh: false,
-        };
-        let write = write(&prepared, Vec::new());
-        let call = self.call(target).await?;
-        let written = call
-            .perform(&target.entity.name, &upstream, operation, &write)
-            .await;
-        let written = match written {
-            Ok(written) => written,
-            Err(error) => return Err(failed(target, &call, error).await),
-        };
-        self.store(target, &call, written, Vec::new()).await
-    }
-
-    /// Deletes a record. One that the app no longer has is deleted here too.
-    pub async fn delete(&self, target: Target<'_>, id: &str) -> Result<(), WriteError> {
-        let turn = self.turn(target, id);
-        let _turn = turn.lock().await;
-        let upstream = self.upstream(target, id).await?;
-        let call = self.call(target).await?;
-        let key = Uuid::now_v7().to_string();
-        match call.delete(&target.entity.name, &upstream, &key).await {
-            Ok(()) | Err(CallError::Connector(Error::NotFound(_))) => {}
-            Err(error) => return Err(failed(target, &call, error).await),
-        }
-        let store = target.environment.store();
-        store
-            .delete_one(&target.live.credential, &target.entity.name, &upstream)
+        let hold = self.leases.hold(target.environment, lease);
+        self.carry_out(target, &act, upstream.as_deref(), prepared, &hold.lease)
             .await
-            .map_err(unstored)?;
-        Ok(())
+    }
+
+    /// Asks the app, under the lease.
+    async fn carry_out(
+        &self,
+        target: Target<'_>,
+        act: &Act,
+        upstream: Option<&str>,
+        prepared: Prepared,
+        lease: &Lease,
+    ) -> Result<Wrote, WriteError> {
+        let store = target.environment.store();
+        let call = match self.call(target).await {
+            Ok(call) => call,
+            Err(error) => {
+                store.drop_write(lease).await?;
+                return Err(error);
+            }
+        };
+        let written = match self.ask(target, &call, act, upstream, &prepared, lease).await {
+            Ok(written) => written,
+            Err(error) => {
+                let error = failed(target, &call, error).await;
+                match &error {
+                    WriteError::MaybeApplied(_) => self.leave(target, lease).await,
+                    _ => store.drop_write(lease).await?,
+                }
+                return Err(error);
+            }
+        };
+        let stored = self.store(target, &call, act, written, prepared.ignored, lease);
+        let wrote = stored.await;
+        match &wrote {
+            Err(_) => self.leave(target, lease).await,
+            Ok(Wrote::Record { json, .. }) if act.id().is_none() => {
+                if let Some(id) = id_of(json) {
+                    let mut fresh = self.fresh.lock();
+                    fresh.retain(|_, made| made.elapsed() < FRESH);
+                    fresh.insert(id, Instant::now());
+                }
+            }
+            Ok(_) => {}
+        }
+        wrote
+    }
+
+    /// Leaves a write to whoever settles it.
+    async fn leave(&self, target: Target<'_>, lease: &Lease) {
+        let soon = i64::try_from(SETTLE_FIRST.as_millis()).unwrap_or(i64::MAX);
+        let soon = now().saturating_add(soon);
+        // If that fails, the lease runs out, which comes to the same.
+        if let Err(error) = target.environment.store().job_again(lease, soon).await {
+            tracing::debug!(%error, write = lease.name, "a write is settled when its lease runs out");
+        }
+    }
+
+    async fn ask(
+        &self,
+        target: Target<'_>,
+        call: &Call<'_>,
+        act: &Act,
+        upstream: Option<&str>,
+        prepared: &Prepared,
+        lease: &Lease,
+    ) -> Result<Option<Written>, CallError> {
+        let entity = &target.entity.name;
+        let write = Write {
+            body: prepared.body.clone(),
+            merge: act.merge().to_vec(),
+            idempotency_key: lease.name.clone(),
+            extra: None,
+        };
+        let upstream = upstream.unwrap_or_default();
+        match act {
+            Act::Create { .. } => {
+                let began = Instant::now();
+                let mut pause = Duration::from_millis(250);
+                loop {
+                    match call.create(entity, &write).await {
+                        Err(CallError::Connector(error))
+                            if prepared.names_fresh
+                                && began.elapsed() + pause < SETTLING
+                                && about_a_reference(target.entity, &error) =>
+                        {
+                            tokio::time::sleep(pause).await;
+                            pause *= 2;
+                        }
+                        result => return result.map(Some),
+                    }
+                }
+            }
+            Act::Update { .. } => call.update(entity, upstream, &write).await.map(Some),
+            Act::Perform { operation, .. } => {
+                let done = call.perform(entity, upstream, operation, &write).await;
+                done.map(Some)
+            }
+            Act::Delete { .. } => match call.delete(entity, upstream, &lease.name).await {
+                Ok(()) | Err(CallError::Connector(Error::NotFound(_))) => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
     }
 
     async fn call<'a>(&'a self, target: Target<'a>) -> Result<Call<'a>, WriteError> {
@@ -313,19 +529,38 @@ impl Writer {
         &self,
         target: Target<'_>,
         call: &Call<'_>,
-        written: Written,
+        act: &Act,
+        written: Option<Written>,
         ignored: Vec<String>,
+        lease: &Lease,
     ) -> Result<Wrote, WriteError> {
+        let store = target.environment.store();
+        let (credential, entity) = (&target.live.credential, target.entity);
         let item = match written {
-            Written::Accepted => return Ok(Wrote::Accepted),
-            Written::Item(item) => item,
-            Written::Id(id) => self.look_up(target, call, id).await?,
+            None => {
+                let id = act.id().unwrap_or_default();
+                let stamp = store.next_stamp().await.map_err(unstored)?;
+                let gone = self.upstream(target, id).await;
+                let mut page = Page::new(credential, &entity.name, stamp, now());
+                page.deleted.extend(gone.ok());
+                let answer = |_: Option<&str>| Answer::of_record(None, Vec::new());
+                let settled = store.settle_write(lease, entity, id, Some(page), answer).await;
+                settled.map_err(unstored)?;
+                return Ok(Wrote::Deleted);
+            }
+            Some(Written::Accepted) => {
+                let accepted = store.accept_write(lease, Answer::accepted()).await;
+                accepted.map_err(unstored)?;
+                return Ok(Wrote::Accepted);
+            }
+            Some(Written::Item(item)) => item,
+            Some(Written::Id(id)) => self.look_up(target, call, id).await?,
         };
         let incoming = Incoming {
-            entity: target.entity,
+            entity,
             offer: target.offer,
-            resource: target.connector.manifest.resource(&target.entity.name),
-            credential: &target.live.credential,
+            resource: target.connector.manifest.resource(&entity.name),
+            credential,
         };
         let one = incoming.one(&item).map_err(|unfit| {
             WriteError::MaybeApplied(format!(
@@ -333,12 +568,11 @@ impl Writer {
                 target.connector.manifest.name
             ))
         })?;
-        let store = target.environment.store();
-        let (id, _) = store.land_one(one).await.map_err(unstored)?;
-        let json = store
-            .get_json(&target.live.credential.id, target.entity, &id)
-            .await
-            .map_err(unstored)?;
+        let id = record_id(credential, &entity.name, &item.id);
+        let stamp = store.next_stamp().await.map_err(unstored)?;
+        let answer = |record: Option<&str>| Answer::of_record(record, ignored.clone());
+        let settled = store.settle_write(lease, entity, &id, Some(one.page(stamp)), answer).await;
+        let (json, _) = settled.map_err(unstored)?;
         let json = json.ok_or(WriteError::NotFound)?;
         Ok(Wrote::Record { json, ignored })
     }
@@ -375,12 +609,12 @@ impl Writer {
     }
 }
 
-fn write(prepared: &Prepared, merge: Vec<String>) -> Write {
-    Write {
-        body: prepared.body.clone(),
-        merge,
-        idempotency_key: Uuid::now_v7().to_string(),
-        extra: None,
+/// What an earlier write with the same key means for this one.
+fn replayed(earlier: Begun) -> Result<Wrote, WriteError> {
+    match earlier {
+        Begun::Settled(answer) => Ok(Answer::read(&answer)),
+        Begun::Other => Err(WriteError::KeyReused),
+        Begun::Open | Begun::New(_) | Begun::Busy => Err(WriteError::InProgress),
     }
 }
 

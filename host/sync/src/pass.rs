@@ -6,12 +6,12 @@ use std::sync::Arc;
 use rollout_catalog::Entity;
 use rollout_connectors::{Connector, Connectors, Environment, Live};
 use rollout_sandbox::{CallError, Error, Item, Page as Fetched, ReadScope};
-use rollout_store::{Cursor, Outcome, Schedule, SyncPhase, SyncRow, SyncStatus};
+use rollout_store::{Cursor, Lease, Outcome, Schedule, SyncPhase, SyncRow, SyncStatus, now};
 use tokio::sync::watch;
 
 use crate::failure::PassError;
 use crate::incoming::{Incoming, Read};
-use crate::{Settings, now};
+use crate::Settings;
 
 /// Longest cursor, in bytes.
 const LONGEST_CURSOR: usize = 64 * 1024;
@@ -29,6 +29,7 @@ pub(crate) struct Pass {
     pub(crate) live: Arc<Live>,
     pub(crate) entity: Arc<Entity>,
     pub(crate) settings: Settings,
+    pub(crate) lease: Arc<Lease>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -152,6 +153,7 @@ impl Pass {
         let (credential, entity) = (&self.live.credential, &self.entity.name);
         let now = now();
         let mut page = asked.read.page(credential, entity, asked.stamp, now);
+        page.lease = Some(&self.lease);
         page.total = asked.total.and_then(|total| i64::try_from(total).ok());
         page.cursor = match asked.next {
             Some(next) => Cursor::At(next),

@@ -6,33 +6,129 @@
 
 use rollout_catalog::{Entity, Field, Kind, Match};
 
-use super::{in_list, literal, quote};
+use super::{Dialect, literal, quote};
 
 /// Arguments per call of `concat`, well below what any database allows.
 const ARGUMENTS: usize = 90;
 
-/// An expression that gives a row as the entity's JSON object: the schema's
-/// fields in their order, then the custom fields.
-pub(crate) fn record(entity: &Entity, custom_fields: &str) -> String {
-    let mut parts = Parts::default();
-    parts.literal("{");
-    let mut separator = "";
-    for field in entity.fields.iter().filter(|field| field.stored()) {
-        parts.literal(separator);
-        parts.literal(&field.key);
-        parts.value(field);
-        separator = ",";
+impl Dialect {
+    /// An expression that gives a row as the entity's JSON object: the schema's
+    /// fields in their order, then the custom fields.
+    pub(crate) fn record(self, entity: &Entity, custom_fields: &str) -> String {
+        let mut parts = Parts {
+            dialect: self,
+            expressions: Vec::new(),
+            text: String::new(),
+        };
+        parts.literal("{");
+        let mut separator = "";
+        for field in entity.fields.iter().filter(|field| field.stored()) {
+            parts.literal(separator);
+            parts.literal(&field.key);
+            parts.value(field);
+            separator = ",";
+        }
+        if entity.custom_fields {
+            parts.expression(self.spliced(&quote(custom_fields), separator));
+        }
+        parts.literal("}");
+        parts.into_sql()
     }
-    if entity.custom_fields {
-        parts.expression(spliced(&quote(custom_fields), separator));
+
+    /// Whether a column holds one of the values in `placeholder`, a list of texts
+    /// (for the digits matches: of digits).
+    pub(crate) fn matches(self, matching: Match, column: &str, placeholder: &str) -> String {
+        let column = quote(column);
+        let wanted = self.in_list(placeholder);
+        let entry = |value: &str| match self {
+            Self::Sqlite => {
+                format!("EXISTS (SELECT 1 FROM json_each({column}) AS entry WHERE {value} {wanted})")
+            }
+            Self::Postgres => format!(
+                "EXISTS (SELECT 1 FROM jsonb_array_elements(CASE jsonb_typeof({column}) \
+                 WHEN 'array' THEN {column} ELSE '[]' END) AS entry (value) WHERE {value} {wanted})"
+            ),
+        };
+        let (item, member) = match self {
+            Self::Sqlite => ("entry.value", "json_extract(entry.value, '$.value')"),
+            Self::Postgres => ("(entry.value #>> '{}')", "(entry.value ->> 'value')"),
+        };
+        match matching {
+            Match::Equals => format!("{column} {wanted}"),
+            Match::Digits => format!("{} {wanted}", self.only_digits(&column)),
+            Match::AnyItem => entry(item),
+            Match::EntryValue => entry(member),
+            Match::EntryDigits => entry(&self.only_digits(member)),
+        }
     }
-    parts.literal("}");
-    parts.into_sql()
+
+    /// A text as JSON; null for none.
+    fn quoted(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("json_quote({column})"),
+            Self::Postgres => format!("coalesce(to_json({column})::text, 'null')"),
+        }
+    }
+
+    /// A time as the API writes it: milliseconds only where there are some.
+    fn time(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("json_quote({column})"),
+            Self::Postgres => format!(
+                "coalesce('\"' || to_char({column} AT TIME ZONE 'UTC', \
+                 CASE WHEN date_trunc('second', {column}) = {column} \
+                 THEN 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"' \
+                 ELSE 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"' END) || '\"', 'null')"
+            ),
+        }
+    }
+
+    /// A number without a fraction if it has none, and otherwise with as many
+    /// digits as it takes to read the same number back.
+    fn number(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "CASE WHEN {column} IS NULL THEN 'null' \
+                 WHEN CAST({column} AS INTEGER) = {column} AND abs({column}) < 9007199254740992.0 \
+                 THEN CAST({column} AS INTEGER) \
+                 WHEN CAST(CAST({column} AS TEXT) AS REAL) = {column} THEN CAST({column} AS TEXT) \
+                 ELSE printf('%!.17g', {column}) END"
+            ),
+            Self::Postgres => format!("coalesce({column}::text, 'null')"),
+        }
+    }
+
+    /// The members of a JSON object, without its braces, to stand behind others.
+    fn spliced(self, column: &str, separator: &str) -> String {
+        let text = match self {
+            Self::Sqlite => column.to_owned(),
+            Self::Postgres => format!("{column}::text"),
+        };
+        format!(
+            "CASE WHEN {column} IS NULL OR {text} = '{{}}' THEN '' \
+             ELSE {} || substr({text}, 2, length({text}) - 2) END",
+            literal(separator),
+        )
+    }
+
+    /// The digits in a text, as SQL; [`digits`] is the same outside of it. The
+    /// candidates were found by key, so this only ever runs on a few rows.
+    fn only_digits(self, text: &str) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "(WITH RECURSIVE letter(at, sign) AS (\
+                 SELECT 1, substr({text}, 1, 1) UNION ALL \
+                 SELECT at + 1, substr({text}, at + 1, 1) FROM letter WHERE at < length({text})) \
+                 SELECT coalesce(group_concat(sign, ''), '') FROM letter WHERE sign BETWEEN '0' AND '9')"
+            ),
+            Self::Postgres => format!("regexp_replace({text}, '[^0-9]', '', 'g')"),
+        }
+    }
 }
 
 /// The pieces of a concatenation; neighbouring literals become one.
-#[derive(Default)]
 struct Parts {
+    dialect: Dialect,
     expressions: Vec<String>,
     text: String,
 }
@@ -56,13 +152,19 @@ impl Parts {
                 self.expression(column);
                 self.literal("\"");
             }
-            Kind::Text | Kind::DateTime => self.expression(format!("json_quote({column})")),
-            Kind::Json => self.expression(format!("coalesce({column}, 'null')")),
-            Kind::Integer => self.expression(format!("coalesce({column}, 'null')")),
-            Kind::Boolean => self.expression(format!(
-                "CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END"
-            )),
-            Kind::Number => self.expression(number(&column)),
+            Kind::Text => self.expression(self.dialect.quoted(&column)),
+            Kind::DateTime => self.expression(self.dialect.time(&column)),
+            Kind::Number => self.expression(self.dialect.number(&column)),
+            Kind::Json | Kind::Integer => self.expression(match self.dialect {
+                Dialect::Sqlite => format!("coalesce({column}, 'null')"),
+                Dialect::Postgres => format!("coalesce({column}::text, 'null')"),
+            }),
+            Kind::Boolean => self.expression(match self.dialect {
+                Dialect::Sqlite => format!(
+                    "CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END"
+                ),
+                Dialect::Postgres => format!("coalesce({column}::text, 'null')"),
+            }),
         }
     }
 
@@ -81,55 +183,6 @@ impl Parts {
             .collect();
         groups.join(" || ")
     }
-}
-
-/// A number without a fraction if it has none, and otherwise with as many
-/// digits as it takes to read the same number back.
-fn number(column: &str) -> String {
-    format!(
-        "CASE WHEN {column} IS NULL THEN 'null' \
-         WHEN CAST({column} AS INTEGER) = {column} AND abs({column}) < 9007199254740992.0 \
-         THEN CAST({column} AS INTEGER) \
-         WHEN CAST(CAST({column} AS TEXT) AS REAL) = {column} THEN CAST({column} AS TEXT) \
-         ELSE printf('%!.17g', {column}) END"
-    )
-}
-
-/// The members of a JSON object, without its braces, to stand behind others.
-fn spliced(column: &str, separator: &str) -> String {
-    format!(
-        "CASE WHEN {column} IS NULL OR {column} = '{{}}' THEN '' \
-         ELSE {} || substr({column}, 2, length({column}) - 2) END",
-        literal(separator),
-    )
-}
-
-/// Whether a column holds one of the values in `placeholder`, a JSON array of
-/// texts (for the digits matches: of digits).
-pub(crate) fn matches(matching: Match, column: &str, placeholder: &str) -> String {
-    let column = quote(column);
-    let wanted = in_list(placeholder);
-    let entry = |value: &str| {
-        format!("EXISTS (SELECT 1 FROM json_each({column}) AS entry WHERE {value} {wanted})")
-    };
-    match matching {
-        Match::Equals => format!("{column} {wanted}"),
-        Match::Digits => format!("{} {wanted}", only_digits(&column)),
-        Match::AnyItem => entry("entry.value"),
-        Match::EntryValue => entry("json_extract(entry.value, '$.value')"),
-        Match::EntryDigits => entry(&only_digits("json_extract(entry.value, '$.value')")),
-    }
-}
-
-/// The digits in a text, as SQL; [`digits`] is the same outside of it. The
-/// candidates were found by key, so this only ever runs on a few rows.
-fn only_digits(text: &str) -> String {
-    format!(
-        "(WITH RECURSIVE letter(at, sign) AS (\
-         SELECT 1, substr({text}, 1, 1) UNION ALL \
-         SELECT at + 1, substr({text}, at + 1, 1) FROM letter WHERE at < length({text})) \
-         SELECT coalesce(group_concat(sign, ''), '') FROM letter WHERE sign BETWEEN '0' AND '9')"
-    )
 }
 
 /// The ASCII digits in a text.

@@ -11,14 +11,12 @@
 use std::collections::HashMap;
 
 use rollout_catalog::{Cell, Match};
-use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::MutexGuard;
 
 use super::{Fence, Landing, Page};
-use crate::database::Tx;
+use crate::database::{Row, Tx, Value, statement};
 use crate::dialect;
 use crate::keys::Keys;
-use crate::sync_state::SyncPhase;
 use crate::table::EntityTable;
 use crate::{EnvStore, Result, StoreError};
 
@@ -32,7 +30,17 @@ pub(crate) type Backlogs = HashMap<(String, String), Backlog>;
 #[derive(Debug)]
 pub(crate) struct Backlog {
     behind: i64,
+    /// The token of the lease under which they were gathered: whoever had the
+    /// sync in between landed rows that are not here.
+    token: i64,
     keys: Vec<(i64, i64)>,
+}
+
+/// What a page left to be entered.
+pub(crate) struct Kept {
+    pub(super) credential_id: String,
+    pub(super) entity: String,
+    pub(super) backlog: Option<Backlog>,
 }
 
 /// Whoever lands holds this from before his transaction until after it, so
@@ -56,7 +64,8 @@ impl EnvStore {
 }
 
 impl Gathered<'_> {
-    /// Takes what was gathered before the page, from the rows if need be.
+    /// Takes what was gathered before the page, from the rows if need be. What
+    /// is no sync's leaves it alone while the first pass runs.
     pub(super) async fn take(
         &mut self,
         tx: &mut Tx,
@@ -69,19 +78,19 @@ impl Gathered<'_> {
         let Some(behind) = fence.keys_behind else {
             return Ok(None);
         };
+        let token = page.lease.map_or(0, |lease| lease.token);
         match kept {
-            Some(kept) if kept.behind == behind => Ok(Some(kept)),
-            _ => Backlog::of_rows(tx, table, &page.credential.id, behind)
+            Some(kept) if kept.behind == behind && kept.token == token => Ok(Some(kept)),
+            _ => Backlog::of_rows(tx, table, &page.credential.id, behind, token)
                 .await
                 .map(Some),
         }
     }
 
     /// Keeps what a page that is stored now left to be entered.
-    pub(crate) fn keep(&mut self, credential_id: &str, entity: &str, backlog: Option<Backlog>) {
-        if let Some(backlog) = backlog {
-            self.0
-                .insert((credential_id.to_owned(), entity.to_owned()), backlog);
+    pub(crate) fn keep(&mut self, kept: Kept) {
+        if let Some(backlog) = kept.backlog {
+            self.0.insert((kept.credential_id, kept.entity), backlog);
         }
     }
 
@@ -107,11 +116,12 @@ impl Backlog {
         table: &EntityTable,
         credential_id: &str,
         behind: i64,
+        token: i64,
     ) -> Result<Self> {
         let columns: Vec<String> = table
             .keyed
             .iter()
-            .map(|column| dialect::quote(&column.name))
+            .map(|column| table.dialect.as_text(&dialect::quote(&column.name)))
             .collect();
         let sql = format!(
             "SELECT host_seq, {} FROM {} WHERE \"credentialId\" = $1 AND host_seq > $2",
@@ -121,15 +131,11 @@ impl Backlog {
         let keys_of = Keys::new(credential_id);
         let mut keys = Vec::new();
         let mut found = Vec::new();
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(credential_id)
-            .bind(behind);
-        for row in rows.fetch_all(&mut **tx).await? {
-            let seq: i64 = row.try_get(0)?;
+        let rows = statement(sql).bind(credential_id).bind(behind);
+        let read = |row: Row| {
+            let seq: i64 = row.get(0)?;
             for (at, column) in table.keyed.iter().enumerate() {
-                let text = row
-                    .try_get::<Option<String>, _>(at + 1)?
-                    .unwrap_or_default();
+                let text = row.get::<Option<String>>(at + 1)?.unwrap_or_default();
                 let cell = if column.matching == Match::Digits {
                     Cell::Text(text)
                 } else {
@@ -138,8 +144,14 @@ impl Backlog {
                 keys_of.collect(column, &cell, &mut found);
             }
             keys.extend(found.drain(..).map(|key| (key, seq)));
-        }
-        Ok(Self { behind, keys })
+            Ok(())
+        };
+        rows.each(&mut *tx, read).await?;
+        Ok(Self {
+            behind,
+            token,
+            keys,
+        })
     }
 }
 
@@ -151,12 +163,7 @@ impl Landing<'_, '_> {
         keys: Vec<(i64, i64)>,
         first_seq: Option<i64>,
     ) -> Result<()> {
-        let ends = self
-            .page
-            .schedule
-            .as_ref()
-            .is_some_and(|schedule| schedule.phase != SyncPhase::First);
-        if !self.first_pass || ends {
+        if !self.gathers {
             let mut all = self
                 .backlog
                 .take()
@@ -168,6 +175,7 @@ impl Landing<'_, '_> {
         if self.backlog.is_none() {
             self.backlog = first_seq.map(|seq| Backlog {
                 behind: seq - 1,
+                token: self.page.lease.map_or(0, |lease| lease.token),
                 keys: Vec::new(),
             });
         }
@@ -189,17 +197,9 @@ impl Landing<'_, '_> {
     async fn enter(&mut self, mut keys: Vec<(i64, i64)>) -> Result<()> {
         keys.sort_unstable();
         keys.dedup();
-        let mut keys = keys.as_slice();
-        while !keys.is_empty() {
-            let (size, sql) = self.table.key_insert(keys.len());
-            let (chunk, rest) = keys.split_at(size);
-            keys = rest;
-            let mut insert = sqlx::query(AssertSqlSafe(sql));
-            for (key, seq) in chunk {
-                insert = insert.bind(*key).bind(*seq);
-            }
-            insert.execute(&mut **self.tx).await?;
-        }
-        Ok(())
+        let rows = keys
+            .into_iter()
+            .map(|(key, seq)| vec![Value::from(key), Value::from(seq)]);
+        self.table.key_insert.run(self.tx, rows.collect()).await
     }
 }

@@ -31,16 +31,24 @@ pub enum Change {
     None,
 }
 
+impl<'a> OneRecord<'a> {
+    /// The record as a page of its own, under a number of the write sequence.
+    pub fn page(self, stamp: i64) -> Page<'a> {
+        let mut page = Page::new(self.credential, self.entity, stamp, now());
+        page.records.push(self.record);
+        page.references = self.references;
+        page.lenient = self.lenient;
+        page
+    }
+}
+
 impl EnvStore {
     /// Stores one record under a number drawn now, so that pages asked for
     /// before don't overwrite it. Answers this host's id and what changed; the
     /// row is read with [`EnvStore::get_json`].
     pub async fn land_one(&self, one: OneRecord<'_>) -> Result<(String, Change)> {
         let id = record_id(one.credential, one.entity, &one.record.upstream_id);
-        let mut page = Page::new(one.credential, one.entity, self.next_stamp().await?, now());
-        page.records.push(one.record);
-        page.references = one.references;
-        page.lenient = one.lenient;
+        let page = one.page(self.next_stamp().await?);
         let outcome = self.land(page).await?;
         Ok((id, change(&outcome)))
     }

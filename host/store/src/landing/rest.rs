@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::AssertSqlSafe;
-
-use super::{Landing, chunks, json_list};
+use super::Landing;
+use crate::database::{query, statement};
+use crate::dialect::{Insert, Type};
 use crate::ids::{RecordIds, Reference};
-use crate::{EnvStore, Result, dialect};
+use crate::{EnvStore, Result};
 
 impl Landing<'_, '_> {
     /// Removes rows and leaves tombstones, also of records that never were
@@ -23,26 +23,20 @@ impl Landing<'_, '_> {
             .iter()
             .map(|upstream| (ids.id(upstream), upstream.as_str()))
             .collect();
-        let list: Vec<&str> = upstream.keys().map(String::as_str).collect();
-        let list = json_list(&list);
+        let list: Vec<String> = upstream.keys().cloned().collect();
+        let in_list = self.table.dialect.in_list("$1");
         let newer = format!(
-            "SELECT \"id\" FROM {} WHERE \"id\" {} AND host_stamp > $2",
+            "SELECT \"id\" FROM {} WHERE \"id\" {in_list} AND host_stamp > $2",
             self.table.sql_name,
-            dialect::in_list("$1"),
         );
-        let newer = sqlx::query_scalar(AssertSqlSafe(newer))
-            .bind(&list)
-            .bind(self.page.stamp);
-        let newer: Vec<String> = newer.fetch_all(&mut **self.tx).await?;
+        let newer = statement(newer).bind(list.clone()).bind(self.page.stamp);
+        let newer: Vec<String> = newer.all(&mut *self.tx).await?;
         let delete = format!(
-            "DELETE FROM {} WHERE \"id\" {} AND host_stamp <= $2 RETURNING \"id\"",
+            "DELETE FROM {} WHERE \"id\" {in_list} AND host_stamp <= $2 RETURNING \"id\"",
             self.table.sql_name,
-            dialect::in_list("$1"),
         );
-        let delete = sqlx::query_scalar(AssertSqlSafe(delete))
-            .bind(&list)
-            .bind(self.page.stamp);
-        self.outcome.deleted = delete.fetch_all(&mut **self.tx).await?;
+        let delete = statement(delete).bind(list).bind(self.page.stamp);
+        self.outcome.deleted = delete.all(&mut *self.tx).await?;
         let gone = upstream.iter().filter(|(id, _)| !newer.contains(id));
         let gone: Vec<(&str, &str)> = gone
             .map(|(id, upstream)| (id.as_str(), *upstream))
@@ -56,22 +50,32 @@ impl Landing<'_, '_> {
     }
 
     async fn insert_tombstones(&mut self, gone: &[(&str, &str)]) -> Result<()> {
-        for chunk in chunks(gone) {
-            let sql = format!(
-                "INSERT INTO host_tombstones (id, credential_id, entity, upstream_id, stamp, at) {} \
-                 ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, at = excluded.at \
-                 WHERE host_tombstones.stamp < excluded.stamp",
-                dialect::values(6, chunk.len()),
-            );
-            let mut insert = sqlx::query(AssertSqlSafe(sql));
-            for (id, upstream) in chunk {
-                insert = insert.bind(*id).bind(self.page.credential.id.as_str());
-                insert = insert.bind(self.page.entity).bind(*upstream);
-                insert = insert.bind(self.page.stamp).bind(self.page.now);
-            }
-            insert.execute(&mut **self.tx).await?;
-        }
-        Ok(())
+        let rows = gone.iter().map(|(id, upstream)| {
+            vec![
+                (*id).into(),
+                (&self.page.credential.id).into(),
+                self.page.entity.into(),
+                (*upstream).into(),
+                self.page.stamp.into(),
+                self.page.now.into(),
+            ]
+        });
+        let rows = rows.collect();
+        let insert = Insert::new(
+            self.table.dialect,
+            "host_tombstones",
+            &[
+                ("id", Type::Text),
+                ("credential_id", Type::Text),
+                ("entity", Type::Text),
+                ("upstream_id", Type::Text),
+                ("stamp", Type::Integer),
+                ("at", Type::Integer),
+            ],
+            "ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, at = excluded.at \
+             WHERE host_tombstones.stamp < excluded.stamp",
+        );
+        insert.run(self.tx, rows).await
     }
 
     /// Keeps the ids that were given out for records which are not here. Those
@@ -86,36 +90,41 @@ impl Landing<'_, '_> {
         }
         for (entity, mut references) in by_entity {
             if let Ok(table) = store.table(entity) {
-                let ids: Vec<&str> = references
+                let ids: Vec<String> = references
                     .iter()
-                    .map(|reference| reference.id.as_str())
+                    .map(|reference| reference.id.clone())
                     .collect();
                 let known = format!(
                     "SELECT \"id\" FROM {} WHERE \"id\" {}",
                     table.sql_name,
-                    dialect::in_list("$1")
+                    table.dialect.in_list("$1")
                 );
-                let known = sqlx::query_scalar(AssertSqlSafe(known)).bind(json_list(&ids));
-                let known: Vec<String> = known.fetch_all(&mut **self.tx).await?;
+                let known: Vec<String> = statement(known).bind(ids).all(&mut *self.tx).await?;
                 let known: HashSet<String> = known.into_iter().collect();
                 references.retain(|reference| !known.contains(&reference.id));
             }
             references.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-            for chunk in chunks(&references) {
-                let sql = format!(
-                    "INSERT INTO host_ids (id, credential_id, entity, upstream_id) {} \
-                     ON CONFLICT DO NOTHING",
-                    dialect::values(4, chunk.len()),
-                );
-                let mut insert = sqlx::query(AssertSqlSafe(sql));
-                for reference in chunk {
-                    insert = insert.bind(reference.id.as_str());
-                    insert = insert.bind(self.page.credential.id.as_str());
-                    insert = insert.bind(reference.entity.as_str());
-                    insert = insert.bind(reference.upstream_id.as_str());
-                }
-                insert.execute(&mut **self.tx).await?;
-            }
+            let rows = references.iter().map(|reference| {
+                vec![
+                    (&reference.id).into(),
+                    (&self.page.credential.id).into(),
+                    (&reference.entity).into(),
+                    (&reference.upstream_id).into(),
+                ]
+            });
+            let rows = rows.collect();
+            let insert = Insert::new(
+                self.table.dialect,
+                "host_ids",
+                &[
+                    ("id", Type::Text),
+                    ("credential_id", Type::Text),
+                    ("entity", Type::Text),
+                    ("upstream_id", Type::Text),
+                ],
+                "ON CONFLICT DO NOTHING",
+            );
+            insert.run(self.tx, rows).await?;
         }
         Ok(())
     }
@@ -130,19 +139,19 @@ impl Landing<'_, '_> {
         let sql = format!(
             "DELETE FROM host_quarantine WHERE credential_id = $1 AND entity = $2 \
              AND upstream_id {}",
-            dialect::in_list("$3"),
+            self.table.dialect.in_list("$3"),
         );
         let back: Vec<String> = landed
             .into_iter()
             .chain(self.page.deleted.iter().cloned())
             .collect();
-        let delete = sqlx::query(AssertSqlSafe(sql))
+        let delete = statement(sql)
             .bind(credential)
             .bind(entity)
-            .bind(json_list(&back));
-        delete.execute(&mut **self.tx).await?;
+            .bind(back);
+        delete.execute(&mut *self.tx).await?;
         for quarantined in &self.page.quarantined {
-            sqlx::query(
+            query(
                 "INSERT INTO host_quarantine (credential_id, entity, upstream_id, reason, at) \
                  VALUES ($1, $2, $3, $4, $5) ON CONFLICT (credential_id, entity, upstream_id) \
                  DO UPDATE SET reason = excluded.reason, at = excluded.at",
@@ -152,16 +161,16 @@ impl Landing<'_, '_> {
             .bind(&quarantined.upstream_id)
             .bind(&quarantined.reason)
             .bind(self.page.now)
-            .execute(&mut **self.tx)
+            .execute(&mut *self.tx)
             .await?;
         }
-        let count = sqlx::query_scalar(
+        let count = query(
             "SELECT COUNT(*) FROM host_quarantine WHERE credential_id = $1 AND entity = $2",
         );
         Ok(count
             .bind(credential)
             .bind(entity)
-            .fetch_one(&mut **self.tx)
+            .one(&mut *self.tx)
             .await?)
     }
 }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use rollout_catalog::{Catalog, Cell};
 use serde::Deserialize;
-use sqlx::error::BoxDynError;
-use sqlx::{Arguments as _, AssertSqlSafe};
 
-use super::{Candidate, Landing, json_list};
-use crate::dialect::{self, Arguments};
+use super::{Candidate, Landing};
+use crate::database::{Value, statement};
 use crate::{Result, StoreError, api_time};
 
 /// What is stored under a record's id.
@@ -66,10 +64,15 @@ enum Verdict {
 /// A row to be written.
 struct Row {
     candidate: Candidate,
-    /// Its place in the order of landing; none if it has one.
-    seq: Option<i64>,
-    /// Whether `rolloutUpdated` moves.
-    told: bool,
+    place: Place,
+}
+
+/// Where a row goes, and whether anybody is told.
+#[derive(Clone, Copy)]
+enum Place {
+    New { reappears: bool },
+    Told(i64),
+    Silent(i64),
 }
 
 impl Landing<'_, '_> {
@@ -81,18 +84,14 @@ impl Landing<'_, '_> {
         let stored: Vec<StoredText<'_>> = serde_json::from_str(&text)?;
         let stored: HashMap<&str, &StoredText<'_>> =
             stored.iter().map(|row| (row.0, row)).collect();
-        let mut first_seq = None;
-        let mut next_seq = None;
         let mut rows = Vec::with_capacity(candidates.len());
-        let mut keys = Vec::new();
-        let mut reappeared = Vec::new();
         let mut scratch = Vec::with_capacity(2048);
-        for mut candidate in candidates {
+        for candidate in candidates {
             let found = stored.get(candidate.id.as_str()).map(|row| {
                 row.read()
                     .ok_or_else(|| StoreError::Corrupt(format!("the row {}", row.0)))
             });
-            let (seq, told) = match self.verdict(&candidate, found.transpose()?, &mut scratch) {
+            let place = match self.verdict(&candidate, found.transpose()?, &mut scratch) {
                 Verdict::Unchanged => {
                     self.outcome.unchanged += 1;
                     continue;
@@ -101,60 +100,71 @@ impl Landing<'_, '_> {
                     self.outcome.stale.push(candidate.record.upstream_id);
                     continue;
                 }
-                Verdict::Create { reappears } => {
-                    let seq = match next_seq {
-                        Some(seq) => seq,
-                        None => self.last_seq().await? + 1,
-                    };
-                    next_seq = Some(seq + 1);
+                Verdict::Create { reappears } => Place::New { reappears },
+                Verdict::Update { seq } => Place::Told(seq),
+                Verdict::UpdateSilently { seq } => Place::Silent(seq),
+            };
+            rows.push(Row { candidate, place });
+        }
+        let new = rows.iter().filter(|row| matches!(row.place, Place::New { .. }));
+        let mut seqs = self.draw_seqs(new.count()).await?.into_iter();
+        let mut first_seq = None;
+        let mut keys = Vec::new();
+        let mut reappeared = Vec::new();
+        let mut values = Vec::with_capacity(rows.len());
+        let now = api_time(self.page.now)?;
+        for Row {
+            mut candidate,
+            place,
+        } in rows
+        {
+            let (seq, own) = match place {
+                Place::New { reappears } => {
+                    let seq = seqs.next();
+                    let seq = seq.ok_or_else(|| StoreError::Internal("too few numbers".into()))?;
                     first_seq.get_or_insert(seq);
-                    keys.extend(candidate.keys.drain(..).map(|key| (key, seq)));
                     if reappears {
                         reappeared.push(candidate.id.clone());
                     }
                     self.outcome.created.push(candidate.id.clone());
-                    (Some(seq), true)
+                    (seq, Some(seq))
                 }
-                Verdict::Update { seq } => {
-                    keys.extend(candidate.keys.drain(..).map(|key| (key, seq)));
+                Place::Told(seq) => {
                     self.outcome.updated.push(candidate.id.clone());
-                    (None, true)
+                    (seq, self.table.dialect.kept_seq(seq))
                 }
-                Verdict::UpdateSilently { seq } => {
-                    keys.extend(candidate.keys.drain(..).map(|key| (key, seq)));
+                Place::Silent(seq) => {
                     self.outcome.silent += 1;
-                    (None, false)
+                    (seq, self.table.dialect.kept_seq(seq))
                 }
             };
-            rows.push(Row {
-                candidate,
-                seq,
-                told,
-            });
+            keys.extend(candidate.keys.drain(..).map(|key| (key, seq)));
+            let updated = (!matches!(place, Place::Silent(_))).then(|| now.clone());
+            values.push(self.values(candidate, own, updated));
         }
-        self.upsert(rows).await?;
+        self.table.landing.run(self.tx, values).await?;
         self.keep_keys(keys, first_seq).await?;
-        self.forget_tombstones(&reappeared).await
+        self.forget_tombstones(reappeared).await
     }
 
     /// What is stored under the candidates' ids, as JSON.
     async fn stored(&mut self, candidates: &[Candidate]) -> Result<String> {
-        let ids: Vec<&str> = candidates
+        let ids: Vec<String> = candidates
             .iter()
-            .map(|candidate| candidate.id.as_str())
+            .map(|candidate| candidate.id.clone())
             .collect();
-        let stored = sqlx::query_scalar(AssertSqlSafe(Arc::clone(&self.table.stored)));
-        Ok(stored
-            .bind(json_list(&ids))
-            .fetch_one(&mut **self.tx)
-            .await?)
+        let stored = statement(Arc::clone(&self.table.stored)).bind(ids);
+        stored.one(&mut *self.tx).await
     }
 
-    async fn last_seq(&mut self) -> Result<i64> {
-        let last = dialect::last_seq(&self.table.entity.table);
-        Ok(sqlx::query_scalar(AssertSqlSafe(last))
-            .fetch_one(&mut **self.tx)
-            .await?)
+    /// Places in the order of landing for so many new rows.
+    async fn draw_seqs(&mut self, count: usize) -> Result<Vec<i64>> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let draw = self.table.dialect.draw_seqs(&self.table.entity.table);
+        let draw = statement(draw).bind(i64::try_from(count).unwrap_or(i64::MAX));
+        draw.all(&mut *self.tx).await
     }
 
     fn verdict(
@@ -194,75 +204,44 @@ impl Landing<'_, '_> {
         }
     }
 
-    async fn upsert(&mut self, rows: Vec<Row>) -> Result<()> {
-        let now: Arc<str> = Arc::from(api_time(self.page.now)?);
-        let mut left = rows.len();
-        let mut rows = rows.into_iter();
-        while left > 0 {
-            let (size, sql) = self.table.upsert(left);
-            left -= size;
-            let mut arguments = Arguments::default();
-            arguments.reserve(size * self.table.width, 0);
-            for row in rows.by_ref().take(size) {
-                let updated = row.told.then(|| Arc::clone(&now));
-                self.bind(&mut arguments, row, updated)
-                    .map_err(sqlx::Error::Encode)?;
-            }
-            sqlx::query_with(AssertSqlSafe(sql), arguments)
-                .execute(&mut **self.tx)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Adds a row's values in the order of the landing statement's columns.
-    fn bind(
-        &self,
-        arguments: &mut Arguments,
-        row: Row,
-        updated: Option<Arc<str>>,
-    ) -> Result<(), BoxDynError> {
+    /// A row's values in the order of the landing statement's columns.
+    fn values(&self, candidate: Candidate, seq: Option<i64>, updated: Option<String>) -> Vec<Value> {
         let Candidate {
             id,
             record,
             hash,
             original_hash,
             ..
-        } = row.candidate;
-        arguments.add(row.seq)?;
-        arguments.add(id)?;
-        arguments.add(Arc::clone(&self.credential_id))?;
-        arguments.add(Arc::clone(&self.app_key))?;
-        arguments.add(record.upstream_id)?;
-        arguments.add(hash.to_be_bytes().to_vec())?;
-        arguments.add(original_hash.to_be_bytes().to_vec())?;
-        arguments.add(self.page.stamp)?;
-        arguments.add(i64::from(Catalog::VERSION))?;
-        arguments.add(updated)?;
-        arguments.add(record.original_ids)?;
-        arguments.add(record.original)?;
-        let stored = self.table.entity.columns().len();
-        let missing = stored.saturating_sub(record.cells.len());
-        let cells = record
-            .cells
-            .into_iter()
-            .chain(std::iter::repeat_n(Cell::Null, missing));
-        for cell in cells.take(stored) {
-            dialect::bind(arguments, cell)?;
-        }
-        Ok(())
+        } = candidate;
+        let mut values = Vec::with_capacity(12 + self.table.types.len());
+        values.extend([
+            Value::Integer(seq),
+            Value::from(id),
+            Value::from(&self.page.credential.id),
+            Value::from(&self.page.credential.app_key),
+            Value::from(record.upstream_id),
+            Value::from(hash.to_be_bytes().to_vec()),
+            Value::from(original_hash.to_be_bytes().to_vec()),
+            Value::from(self.page.stamp),
+            Value::from(i64::from(Catalog::VERSION)),
+            Value::Time(updated),
+            Value::Json(Some(record.original_ids)),
+            Value::Json(Some(record.original)),
+        ]);
+        let cells = record.cells.into_iter().chain(std::iter::repeat(Cell::Null));
+        values.extend(self.table.types.iter().zip(cells).map(|(kind, cell)| kind.value(cell)));
+        values
     }
 
-    async fn forget_tombstones(&mut self, ids: &[String]) -> Result<()> {
+    async fn forget_tombstones(&mut self, ids: Vec<String>) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
-        let sql = format!(
+        let forget = format!(
             "DELETE FROM host_tombstones WHERE id {}",
-            dialect::in_list("$1")
+            self.table.dialect.in_list("$1")
         );
-        let delete = sqlx::query(AssertSqlSafe(sql)).bind(json_list(ids));
-        delete.execute(&mut **self.tx).await?;
+        statement(forget).bind(ids).execute(&mut *self.tx).await?;
         Ok(())
     }
 }

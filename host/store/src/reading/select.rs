@@ -2,24 +2,23 @@
 //! they come, and how their total is known.
 
 use rollout_catalog::{Kind, Match};
-use sqlx::Arguments as _;
-
 use super::{COUNTED_MAX, IDS_MAX, ListQuery, Narrow, OFFSET_MAX};
-use crate::dialect::{self, Arguments, quote};
+use crate::database::{Query, Value, statement};
+use crate::dialect::{self, Dialect, quote};
 use crate::keys::Keys;
-use crate::landing::json_list;
 use crate::table::EntityTable;
 use crate::{Result, StoreError};
 
 /// The `FROM … WHERE …` of a list. `$1` is the credential, `$2` the entity.
 pub(super) struct Select {
+    dialect: Dialect,
     from: String,
     filter: String,
     /// What a row's place is called: the index's own column, so that it gives
     /// the order.
     seq: &'static str,
     /// The values of `$3` and on.
-    values: Vec<Bound>,
+    values: Vec<Value>,
     /// Rows behind this one may have no keys.
     keys_behind: Option<i64>,
     /// The index by credential leads to the rows, alone or before a column.
@@ -30,13 +29,6 @@ pub(super) struct Select {
     entity: String,
 }
 
-#[derive(Clone)]
-enum Bound {
-    Text(String),
-    Integer(i64),
-    Number(f64),
-}
-
 impl Select {
     pub(super) fn new(
         table: &EntityTable,
@@ -44,6 +36,7 @@ impl Select {
         keys_behind: Option<i64>,
     ) -> Result<Self> {
         let mut select = Self {
+            dialect: table.dialect,
             from: table.sql_name.clone(),
             filter: String::new(),
             seq: "host_seq",
@@ -61,8 +54,8 @@ impl Select {
             if ids.len() > IDS_MAX {
                 return Err(StoreError::Limit("a list is narrowed to at most 100 ids"));
             }
-            let placeholder = select.value(Bound::Text(json_list(ids)));
-            select.and(&format!("\"id\" {}", dialect::in_list(&placeholder)));
+            let placeholder = select.value(ids.as_slice().into());
+            select.and(&format!("\"id\" {}", table.dialect.in_list(&placeholder)));
             leads = true;
         }
         let mut narrows: Vec<(&Narrow, Match, Kind)> = Vec::new();
@@ -91,13 +84,13 @@ impl Select {
         let credential = if by_credential {
             credential
         } else {
-            dialect::unindexed(&credential)
+            table.dialect.unindexed(&credential)
         };
         select.and(&format!("{credential} = $1"));
         Ok(select)
     }
 
-    fn value(&mut self, value: Bound) -> String {
+    fn value(&mut self, value: Value) -> String {
         self.values.push(value);
         format!("${}", self.values.len() + 2)
     }
@@ -111,13 +104,13 @@ impl Select {
 
     fn equals(&mut self, field: &str, kind: Kind, values: &[String], leads: bool) {
         let column = if leads {
-            dialect::unindexed(&quote(field))
+            self.dialect.unindexed(&quote(field))
         } else {
             quote(field)
         };
-        let values: Vec<Bound> = values
+        let values: Vec<Value> = values
             .iter()
-            .filter_map(|value| Bound::parse(kind, value))
+            .filter_map(|value| parse(kind, value))
             .collect();
         let placeholders: Vec<String> = values.into_iter().map(|value| self.value(value)).collect();
         match placeholders.as_slice() {
@@ -156,8 +149,9 @@ impl Select {
             self.lead_by_keys(table, &keys);
             *leads = true;
         }
-        let placeholder = self.value(Bound::Text(json_list(&values)));
-        self.and(&dialect::matches(matching, &narrow.field, &placeholder));
+        let placeholder = self.value(values.into());
+        let dialect = self.dialect;
+        self.and(&dialect.matches(matching, &narrow.field, &placeholder));
     }
 
     /// Lets the key index lead to the rows, and then those that it does not
@@ -166,7 +160,7 @@ impl Select {
     fn lead_by_keys(&mut self, table: &EntityTable, keys: &[i64]) {
         let placeholders: Vec<String> = keys
             .iter()
-            .map(|key| self.value(Bound::Integer(*key)))
+            .map(|key| self.value((*key).into()))
             .collect();
         self.seq = "lead.seq";
         let (keys_name, rows) = (&table.keys_name, &table.sql_name);
@@ -179,7 +173,7 @@ impl Select {
                 let several = several.join(", ");
                 let mut lead = format!("SELECT seq FROM {keys_name} WHERE key IN ({several})");
                 if let Some(behind) = behind {
-                    let behind = self.value(Bound::Integer(behind));
+                    let behind = self.value(behind.into());
                     lead.push_str(&format!(
                         " UNION SELECT host_seq FROM {rows} \
                          WHERE \"credentialId\" = $1 AND host_seq > {behind}"
@@ -194,45 +188,46 @@ impl Select {
     }
 
     /// One row per record: its place, its JSON, the total.
-    pub(super) fn page(
-        &self,
-        record: &str,
-        query: &ListQuery<'_>,
-        limit: u32,
-    ) -> Result<(String, Arguments)> {
+    pub(super) fn page(&self, record: &str, query: &ListQuery<'_>, limit: u32) -> Query {
+        let mut page = statement(self.page_sql(record, query)).bind_all(self.values());
+        if let Some(seq) = query.after {
+            page = page.bind(seq);
+        }
+        page = page.bind(i64::from(limit) + 1);
+        if query.after.is_none() && query.offset > 0 {
+            page = page.bind(i64::from(query.offset.min(OFFSET_MAX)));
+        }
+        page
+    }
+
+    pub(super) fn page_sql(&self, record: &str, query: &ListQuery<'_>) -> String {
         let mut bound = self.values.len() + 2;
         let mut next = || {
             bound += 1;
             format!("${bound}")
         };
-        let mut arguments = self.arguments()?;
-        let mut add = |value: i64| arguments.add(value).map_err(sqlx::Error::Encode);
-        let mut after = String::new();
-        let mut offset = String::new();
-        if let Some(seq) = query.after {
-            after = format!(" AND {} < {}", self.seq, next());
-            add(seq)?;
-        }
-        let limit_placeholder = next();
-        add(i64::from(limit) + 1)?;
-        if query.after.is_none() && query.offset > 0 {
-            offset = format!(" OFFSET {}", next());
-            add(i64::from(query.offset.min(OFFSET_MAX)))?;
-        }
-        let sql = format!(
+        let after = match query.after {
+            Some(_) => format!(" AND {} < {}", self.seq, next()),
+            None => String::new(),
+        };
+        let limit = next();
+        let offset = match query.after {
+            None if query.offset > 0 => format!(" OFFSET {}", next()),
+            _ => String::new(),
+        };
+        format!(
             "SELECT {seq}, {record}, ({total}) FROM {from} WHERE {filter}{after} \
              ORDER BY {seq} DESC LIMIT {limit}{offset}",
-            limit = dialect::limit(&limit_placeholder),
+            limit = self.dialect.limit(&limit),
             seq = self.seq,
             total = self.total_sql(),
             from = self.from,
             filter = self.filter,
-        );
-        Ok((sql, arguments))
+        )
     }
 
-    pub(super) fn total(&self) -> Result<(String, Arguments)> {
-        Ok((format!("SELECT ({})", self.total_sql()), self.arguments()?))
+    pub(super) fn total(&self) -> Query {
+        statement(format!("SELECT ({})", self.total_sql())).bind_all(self.values())
     }
 
     fn total_sql(&self) -> String {
@@ -247,32 +242,20 @@ impl Select {
         }
     }
 
-    fn arguments(&self) -> Result<Arguments> {
-        let mut arguments = Arguments::default();
-        arguments
-            .add(&self.credential_id)
-            .map_err(sqlx::Error::Encode)?;
-        arguments.add(&self.entity).map_err(sqlx::Error::Encode)?;
-        for value in &self.values {
-            match value {
-                Bound::Text(text) => arguments.add(text),
-                Bound::Integer(number) => arguments.add(*number),
-                Bound::Number(number) => arguments.add(*number),
-            }
-            .map_err(sqlx::Error::Encode)?;
-        }
-        Ok(arguments)
+    fn values(&self) -> impl Iterator<Item = Value> {
+        let first = [(&self.credential_id).into(), (&self.entity).into()];
+        first.into_iter().chain(self.values.iter().cloned())
     }
 }
 
-impl Bound {
-    /// A parameter's text as a value of the column; none fits none.
-    fn parse(kind: Kind, text: &str) -> Option<Self> {
-        Some(match kind {
-            Kind::Text | Kind::DateTime | Kind::Json => Self::Text(text.to_owned()),
-            Kind::Number => Self::Number(text.parse().ok()?),
-            Kind::Integer => Self::Integer(text.parse().ok()?),
-            Kind::Boolean => Self::Integer(i64::from(text.parse::<bool>().ok()?)),
-        })
-    }
+/// A parameter's text as a value of the column; none fits none.
+fn parse(kind: Kind, text: &str) -> Option<Value> {
+    Some(match kind {
+        Kind::Text => Value::from(text),
+        Kind::DateTime => Value::Time(Some(text.to_owned())),
+        Kind::Json => Value::Json(Some(text.to_owned())),
+        Kind::Number => Value::from(text.parse::<f64>().ok()?),
+        Kind::Integer => Value::from(text.parse::<i64>().ok()?),
+        Kind::Boolean => Value::from(text.parse::<bool>().ok()?),
+    })
 }

@@ -1,22 +1,32 @@
 //! The control database.
 
-use rollout_store::{AppKeys, AppSetting, Control, NewEnvironment, SettingKind, StoreError};
+use rollout_store::{
+    AppKeys, AppSetting, Control, Databases, Migrate, NewEnvironment, SettingKind, StoreError,
+};
+
+use crate::only::Place;
+
+async fn open(place: &Place) -> Control {
+    Control::open(&Databases::default(), &place.location(), Migrate::Run)
+        .await
+        .unwrap()
+}
 
 fn environment(name: &str, client_id: &str) -> NewEnvironment {
     NewEnvironment {
         name: name.to_owned(),
         client_id: client_id.to_owned(),
         client_secret_sealed: "sealed".to_owned(),
-        database_url: None,
+        database_url_sealed: Some("sealed-url".to_owned()),
         app_keys: AppKeys::Plain,
+        held: true,
     }
 }
 
 #[tokio::test]
 async fn environments_are_found_by_name_and_client_after_a_restart() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("control.sqlite");
-    let control = Control::open(&path).await.unwrap();
+    let place = Place::new().await;
+    let control = open(&place).await;
     assert!(control.environments().await.unwrap().is_empty());
     control
         .create_environment(environment("dev", "client-1"))
@@ -34,7 +44,7 @@ async fn environments_are_found_by_name_and_client_after_a_restart() {
     }
     control.close().await;
 
-    let control = Control::open(&path).await.unwrap();
+    let control = open(&place).await;
     let found = control
         .environment_of_client("client-1")
         .await
@@ -45,16 +55,16 @@ async fn environments_are_found_by_name_and_client_after_a_restart() {
         ("dev", AppKeys::Plain)
     );
     assert!(found.created_at > 1_700_000_000_000);
+    assert!(found.held);
+    assert_eq!(found.database_url_sealed.as_deref(), Some("sealed-url"));
     assert!(control.environment("other").await.unwrap().is_none());
     assert_eq!(control.environments().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn settings_belong_to_one_connector_of_one_environment() {
-    let directory = tempfile::tempdir().unwrap();
-    let control = Control::open(&directory.path().join("control.sqlite"))
-        .await
-        .unwrap();
+    let place = Place::new().await;
+    let control = open(&place).await;
     let setting = |name: &str, kind, value: &str| AppSetting {
         name: name.to_owned(),
         kind,

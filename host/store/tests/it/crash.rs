@@ -4,40 +4,42 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rollout_store::{Cursor, EnvStore, ListQuery};
+use rollout_store::{Cursor, Databases, EnvStore, ListQuery, Location, Migrate, Narrow, Page, SYNC};
 use serde_json::json;
 
-use crate::fixture::{Fixture, NOW, PEOPLE, catalog_of, list, new_credential};
+use super::fixture::{Fixture, LONG, NOW, OWNER, PEOPLE, WORKER, catalog_of, list, person};
 
-const CHILD: &str = "ROLLOUT_STORE_TEST_FILE";
+/// Where the database of [`land_until_killed`] is.
+const CHILD: &str = "ROLLOUT_STORE_TEST_DATABASE";
 const PER_PAGE: i64 = 40;
 
 /// Run by [`a_killed_process_leaves_whole_pages`] in a process of its own:
 /// lands page after page until it is killed. Does nothing otherwise.
 #[tokio::test]
 async fn land_until_killed() {
-    let Some(path) = std::env::var_os(CHILD) else {
+    let Ok(url) = std::env::var(CHILD) else {
         return;
     };
-    let store = EnvStore::open(path.as_ref(), &catalog_of(PEOPLE))
-        .await
-        .unwrap();
-    let mut fixture = Fixture::new().await;
-    fixture.store = store;
-    fixture.credential = fixture.store.all_credentials().await.unwrap().remove(0);
+    let (databases, location) = (Databases::default(), Location::parse(&url).unwrap());
+    let catalog = catalog_of(PEOPLE);
+    let store = EnvStore::open(&databases, &location, OWNER, &catalog, Migrate::Check).await;
+    let store = store.unwrap();
+    let credential = store.all_credentials().await.unwrap().remove(0);
+    let leases = store.claim_jobs(SYNC, "child", 1, LONG).await.unwrap();
     for n in 0i64.. {
-        let mut page = fixture.page().await;
+        let stamp = store.next_stamp().await.unwrap();
+        let mut page = Page::new(&credential, "people", stamp, NOW);
+        page.lease = leases.first();
         page.records = (0..PER_PAGE)
             .map(|at| {
-                fixture.person(
-                    &(n * PER_PAGE + at).to_string(),
-                    json!({"tags": ["all", n.to_string()]}),
-                )
+                let id = (n * PER_PAGE + at).to_string();
+                let body = json!({"tags": ["all", n.to_string()]});
+                person(&catalog, &credential, &id, body)
             })
             .collect();
         page.deleted = vec![((n - 1) * PER_PAGE).to_string()];
         page.cursor = Cursor::At(n.to_string());
-        fixture.store.land(page).await.unwrap();
+        store.land(page).await.unwrap();
         println!("landed {n}");
     }
 }
@@ -45,25 +47,14 @@ async fn land_until_killed() {
 #[tokio::test]
 async fn a_killed_process_leaves_whole_pages() {
     for round in 0..3 {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("dev.sqlite");
-        let catalog = catalog_of(PEOPLE);
-        let store = EnvStore::open(&path, &catalog).await.unwrap();
-        let consumer = store.consumer("alice").await.unwrap();
-        let credential = new_credential("acme", "account-1");
-        store
-            .insert_credential(&credential, &consumer.id, &Default::default())
-            .await
-            .unwrap();
-        store
-            .plan_sync(&credential.id, &["people"], NOW)
-            .await
-            .unwrap();
-        store.close().await;
+        let fixture = Fixture::new().await;
+        let job = fixture.lease.as_ref().unwrap();
+        fixture.store.release_lease(job).await.unwrap();
+        fixture.store.close().await;
 
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash::land_until_killed", "--nocapture"])
-            .env(CHILD, &path)
+            .args(["--exact", "it::crash::land_until_killed", "--nocapture"])
+            .env(CHILD, fixture.place.location().url())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -78,31 +69,42 @@ async fn a_killed_process_leaves_whole_pages() {
         std::thread::sleep(Duration::from_millis(3 * round as u64));
         child.kill().unwrap();
         child.wait().unwrap();
+        fixture.place.alone().await;
 
-        let store = EnvStore::open(&path, &catalog).await.unwrap();
-        let sync = store
-            .sync_row(&credential.id, "people")
-            .await
-            .unwrap()
-            .unwrap();
+        let fixture = fixture.reopen().await;
+        let sync = fixture.sync_row().await;
         let cursor: i64 = sync.cursor.unwrap().parse().unwrap();
         assert!(cursor >= acknowledged, "{cursor} < {acknowledged}");
         // Every page but the last lost its first record to the next.
         let expected = (cursor + 1) * PER_PAGE - cursor;
         assert_eq!(sync.records, expected);
-        let people = catalog.by_name("people").unwrap();
-        let mut query = ListQuery::new(&credential.id, people, 1000);
-        let mut count = 0;
-        loop {
-            let (page, rows) = list(&store, &query).await;
-            count += rows.len() as i64;
-            assert_eq!(page.total, expected);
-            query.after = page.next;
-            if page.next.is_none() {
-                break;
+        // Also by a tag, whose keys were gathered by a process that is gone.
+        let tag = Narrow {
+            field: "tags".to_owned(),
+            values: vec!["all".to_owned()],
+        };
+        for filters in [vec![], vec![tag]] {
+            let mut query = ListQuery {
+                filters,
+                limit: 1000,
+                ..fixture.query()
+            };
+            let mut count = 0;
+            loop {
+                let (page, rows) = list(&fixture.store, &query).await;
+                count += rows.len() as i64;
+                assert_eq!(page.total, expected);
+                query.after = page.next;
+                if page.next.is_none() {
+                    break;
+                }
             }
+            assert_eq!(count, expected);
         }
-        assert_eq!(count, expected);
+        // What the killed process had is had by the next.
+        assert_eq!(fixture.store.release_all_leases().await.unwrap(), 1);
+        let again = fixture.store.claim_jobs(SYNC, WORKER, 1, LONG).await;
+        assert_eq!(again.unwrap().len(), 1);
     }
 }
 
@@ -130,13 +132,7 @@ async fn a_dropped_call_leaves_nothing_behind() {
             .reset_cursor(&fixture.credential.id, "users")
             .await
             .unwrap();
-        let records = fixture
-            .store
-            .sync_row(&fixture.credential.id, "people")
-            .await
-            .unwrap()
-            .unwrap()
-            .records;
+        let records = fixture.sync_row().await.records;
         assert!(
             records == whole || records == whole + 500,
             "{records} after {whole}"

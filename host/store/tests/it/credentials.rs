@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use rollout_store::{
-    CredentialChange, CredentialStatus, Expected, ListQuery, StoreError, record_id,
+    CredentialChange, CredentialStatus, Expected, ListQuery, StoreError, SyncPhase, record_id,
 };
 use serde_json::json;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::fixture::{Fixture, NOW, first_pass_done, list, new_credential};
+use super::fixture::{Fixture, NOW, list, schedule, new_credential};
 
 fn secrets(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
@@ -128,6 +126,7 @@ async fn deleting_a_credential_leaves_nothing_of_it_and_everything_of_others() {
         for round in 0..3 {
             let mut page = fixture.page().await;
             page.credential = credential;
+            page.lease = None;
             page.records = (0..500)
                 .map(|n| fixture.person(&format!("{round}-{n}"), body.clone()))
                 .collect();
@@ -150,7 +149,7 @@ async fn deleting_a_credential_leaves_nothing_of_it_and_everything_of_others() {
     }
     fixture.finish_first_pass().await;
     store
-        .schedule_sync(&other.id, "people", &first_pass_done())
+        .schedule_sync(&other.id, "people", &schedule(SyncPhase::Incremental), None)
         .await
         .unwrap();
     let before = counts(&fixture, &other.id).await;
@@ -158,26 +157,25 @@ async fn deleting_a_credential_leaves_nothing_of_it_and_everything_of_others() {
         .delete_credential(&fixture.credential.id)
         .await
         .unwrap();
-    assert_eq!(counts(&fixture, &fixture.credential.id).await, vec![0; 8]);
+    assert_eq!(counts(&fixture, &fixture.credential.id).await, vec![0; 10]);
     assert_eq!(counts(&fixture, &other.id).await, before);
     assert_eq!(
         store.credential(&fixture.credential.id).await.unwrap(),
         None
     );
-    assert!(matches!(
-        store.land(fixture.page().await).await,
-        Err(StoreError::NotFound(_))
-    ));
+    let refused = store.land(fixture.page().await).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
+    let mut page = fixture.page().await;
+    page.lease = None;
+    let refused = store.land(page).await;
+    assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
     let query = ListQuery::new(&other.id, fixture.people(), 10);
     assert_eq!(list(store, &query).await.0.total, 1499);
     let again = store.delete_credential(&fixture.credential.id).await;
     assert!(matches!(again, Err(StoreError::NotFound(_))));
     // Its keys are gone too: only the other's are left.
-    let pool = raw(&fixture).await;
-    let keys: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM host_keys_rollout_people")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    let keys = "SELECT COUNT(*) FROM host_keys_rollout_people";
+    let keys = fixture.place.number(keys).await;
     assert!((2 * 1499..=2 * 1500).contains(&keys), "{keys}");
 }
 
@@ -186,23 +184,22 @@ async fn an_interrupted_purge_goes_on_at_start_up() {
     let fixture = Fixture::new().await;
     let people = (0..50).map(|n| fixture.person(&n.to_string(), json!({"name": "Ann"})));
     fixture.land(people.collect()).await;
-    let pool = raw(&fixture).await;
-    for statement in [
-        "INSERT INTO host_purges SELECT id, '', created_at FROM host_credentials",
-        "DELETE FROM host_credentials",
-    ] {
-        sqlx::query(statement).execute(&pool).await.unwrap();
-    }
-    pool.close().await;
+    fixture
+        .place
+        .run(
+            "INSERT INTO host_purges SELECT id, '', created_at FROM host_credentials; \
+             DELETE FROM host_credentials; DELETE FROM host_jobs; DELETE FROM host_lanes",
+        )
+        .await;
     let fixture = fixture.reopen().await;
     assert_eq!(counts(&fixture, &fixture.credential.id).await[0], 50);
     fixture.store.purge().await.unwrap();
-    assert_eq!(counts(&fixture, &fixture.credential.id).await, vec![0; 8]);
+    assert_eq!(counts(&fixture, &fixture.credential.id).await, vec![0; 10]);
 }
 
 #[tokio::test]
 async fn an_entity_that_is_opted_out_starts_over() {
-    let fixture = Fixture::new().await;
+    let mut fixture = Fixture::new().await;
     fixture
         .land(vec![fixture.person("1", json!({"name": "Ann"}))])
         .await;
@@ -211,31 +208,26 @@ async fn an_entity_that_is_opted_out_starts_over() {
         .forget_sync(&fixture.credential.id, "people")
         .await
         .unwrap();
-    assert!(matches!(
-        fixture.store.land(fixture.page().await).await,
-        Err(StoreError::NotFound(_))
-    ));
+    let refused = fixture.store.land(fixture.page().await).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
+    fixture.lease = None;
+    let refused = fixture.store.land(fixture.page().await).await;
+    assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
     assert_eq!(fixture.list(&fixture.query()).await.0.total, 0);
     fixture
         .store
         .plan_sync(&fixture.credential.id, &["people"], NOW)
         .await
         .unwrap();
+    fixture.claim().await;
     let outcome = fixture
         .land(vec![fixture.person("1", json!({"name": "Ann"}))])
         .await;
     assert_eq!((outcome.created.len(), outcome.records), (1, 1));
 }
 
-async fn raw(fixture: &Fixture) -> SqlitePool {
-    SqlitePool::connect_with(SqliteConnectOptions::new().filename(fixture.path()))
-        .await
-        .unwrap()
-}
-
 /// Rows that mention the credential, per table.
 async fn counts(fixture: &Fixture, credential_id: &str) -> Vec<i64> {
-    let pool = raw(fixture).await;
     let mut counts = Vec::new();
     for (table, column) in [
         ("rollout_people", "\"credentialId\""),
@@ -246,14 +238,11 @@ async fn counts(fixture: &Fixture, credential_id: &str) -> Vec<i64> {
         ("host_ids", "credential_id"),
         ("host_tombstones", "credential_id"),
         ("host_purges", "credential_id"),
+        ("host_jobs", "lane"),
+        ("host_lanes", "lane"),
     ] {
-        let count = format!("SELECT COUNT(*) FROM {table} WHERE {column} = $1");
-        let row = sqlx::query(AssertSqlSafe(count))
-            .bind(credential_id)
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        counts.push(row.get(0));
+        let count = format!("SELECT COUNT(*) FROM {table} WHERE {column} = '{credential_id}'");
+        counts.push(fixture.place.number(&count).await);
     }
     counts
 }

@@ -1,14 +1,16 @@
 //! A store with one connected account.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use rollout_catalog::{Catalog, Category, Entity, EntityFile};
 use rollout_store::{
-    Credential, CredentialStatus, EnvStore, List, ListQuery, Narrow, Outcome, Page, Record,
-    ReferenceIds, Schedule, SyncPhase, SyncStatus, new_credential_id,
+    Credential, CredentialStatus, Databases, EnvStore, Lease, List, ListQuery, Migrate, Narrow,
+    Outcome, Page, Record, ReferenceIds, Result, SYNC, Schedule, SyncPhase, SyncRow, SyncStatus,
+    new_credential_id,
 };
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use crate::only::Place;
 
 /// A small entity with every kind of column and of filter.
 pub const PEOPLE: &str = r##"{
@@ -61,62 +63,73 @@ pub fn catalog_of(people: &str) -> Catalog {
 
 pub const NOW: i64 = 1_751_469_561_000;
 
+pub const OWNER: &str = "client-1";
+/// The name of the fixture's worker.
+pub const WORKER: &str = "fixture";
+/// A lease that lasts longer than any test.
+pub const LONG: i64 = 600_000;
+
+/// Opens an environment as a process of its own would.
+pub async fn open(place: &Place, catalog: &Catalog) -> Result<EnvStore> {
+    let databases = Databases::default();
+    EnvStore::open(&databases, &place.location(), OWNER, catalog, Migrate::Run).await
+}
+
+/// An environment with one connected account, whose people are in their first
+/// pass.
 pub struct Fixture {
-    pub directory: TempDir,
     pub catalog: Catalog,
     pub store: EnvStore,
     pub consumer: String,
     pub credential: Credential,
+    /// The sync of people, under which pages land; none: as the API lands.
+    pub lease: Option<Lease>,
+    /// Last, so that it is dropped last.
+    pub place: Place,
 }
 
 impl Fixture {
     pub async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let place = Place::new().await;
         let catalog = catalog_of(PEOPLE);
-        let store = EnvStore::open(&directory.path().join("dev.sqlite"), &catalog)
-            .await
-            .unwrap();
+        let store = open(&place, &catalog).await.unwrap();
         let consumer = store.consumer("alice").await.unwrap().id;
-        let credential = new_credential("acme", "account-1");
-        store
-            .insert_credential(&credential, &consumer, &Default::default())
-            .await
-            .unwrap();
-        store
-            .plan_sync(&credential.id, &["people", "users"], NOW)
-            .await
-            .unwrap();
-        Self {
-            directory,
+        let credential = connect(&store, &consumer, "account-1").await;
+        let mut fixture = Self {
             catalog,
             store,
             consumer,
             credential,
-        }
+            lease: None,
+            place,
+        };
+        fixture.claim().await;
+        fixture
     }
 
     /// One more connected account.
     pub async fn connect(&self, external_id: &str) -> Credential {
-        let credential = new_credential("acme", external_id);
-        self.store
-            .insert_credential(&credential, &self.consumer, &Default::default())
-            .await
-            .unwrap();
-        self.store
-            .plan_sync(&credential.id, &["people", "users"], NOW)
-            .await
-            .unwrap();
-        credential
+        connect(&self.store, &self.consumer, external_id).await
     }
 
-    pub fn path(&self) -> PathBuf {
-        self.directory.path().join("dev.sqlite")
+    /// Goes on with a new account in its first pass.
+    pub async fn start_over(&mut self, external_id: &str) {
+        self.credential = self.connect(external_id).await;
+        self.claim().await;
+    }
+
+    /// Takes the sync of the account's people, which is due.
+    pub async fn claim(&mut self) {
+        let leases = self.store.claim_jobs(SYNC, WORKER, 100, LONG).await.unwrap();
+        let ours = (self.credential.id.as_str(), "people");
+        let lease = leases.into_iter().find(|lease| lease.sync() == Some(ours));
+        self.lease = Some(lease.expect("the sync of people is due"));
     }
 
     /// The same after a restart of the program.
     pub async fn reopen(self) -> Self {
         self.store.close().await;
-        let store = EnvStore::open(&self.path(), &self.catalog).await.unwrap();
+        let store = open(&self.place, &self.catalog).await.unwrap();
         Self { store, ..self }
     }
 
@@ -124,13 +137,12 @@ impl Fixture {
         self.catalog.entity(Category::Crm, "people").unwrap()
     }
 
+    /// A page of people, asked for now.
     pub async fn page(&self) -> Page<'_> {
-        Page::new(
-            &self.credential,
-            "people",
-            self.store.next_stamp().await.unwrap(),
-            NOW,
-        )
+        let stamp = self.store.next_stamp().await.unwrap();
+        let mut page = Page::new(&self.credential, "people", stamp, NOW);
+        page.lease = self.lease.as_ref();
+        page
     }
 
     /// Lands people with a stamp of their own.
@@ -146,30 +158,33 @@ impl Fixture {
         self.store.land(page).await.unwrap()
     }
 
-    /// From here on people are synced incrementally.
+    /// From here on people are synced incrementally, still under the lease.
     pub async fn finish_first_pass(&self) {
+        self.schedule(SyncPhase::Incremental).await;
+    }
+
+    /// Begins a phase past whoever has the lease, so that it stays.
+    pub async fn schedule(&self, phase: SyncPhase) {
+        let id = &self.credential.id;
         self.store
-            .schedule_sync(&self.credential.id, "people", &first_pass_done())
+            .schedule_sync(id, "people", &schedule(phase), None)
             .await
             .unwrap();
     }
 
+    pub async fn sync_row(&self) -> SyncRow {
+        let id = &self.credential.id;
+        self.store.sync_row(id, "people").await.unwrap().unwrap()
+    }
+
     pub fn person(&self, upstream_id: &str, body: Value) -> Record {
-        let original = json!({"people": body}).to_string();
-        self.person_with_original(upstream_id, body, &original)
+        person(&self.catalog, &self.credential, upstream_id, body)
     }
 
     pub fn person_with_original(&self, upstream_id: &str, body: Value, original: &str) -> Record {
-        let entity = self.catalog.by_name("people").unwrap();
-        let mut references = ReferenceIds::new(&self.credential);
         Record {
-            upstream_id: upstream_id.to_owned(),
-            cells: entity
-                .land(&body.to_string(), &mut references)
-                .unwrap()
-                .cells,
-            original_ids: json!({"people": upstream_id}).to_string(),
             original: original.to_owned(),
+            ..self.person(upstream_id, body)
         }
     }
 
@@ -198,15 +213,47 @@ impl Fixture {
     }
 }
 
-pub fn first_pass_done() -> Schedule {
+pub fn person(
+    catalog: &Catalog,
+    credential: &Credential,
+    upstream_id: &str,
+    body: Value,
+) -> Record {
+    let entity = catalog.by_name("people").unwrap();
+    let mut references = ReferenceIds::new(credential);
+    let landed = entity.land(&body.to_string(), &mut references).unwrap();
+    Record {
+        upstream_id: upstream_id.to_owned(),
+        cells: landed.cells,
+        original_ids: json!({"people": upstream_id}).to_string(),
+        original: json!({"people": body}).to_string(),
+    }
+}
+
+/// A sync that goes on at once.
+pub fn schedule(phase: SyncPhase) -> Schedule {
     Schedule {
         status: SyncStatus::Done,
-        phase: SyncPhase::Incremental,
-        next_at: None,
+        phase,
+        next_at: Some(NOW),
         attempts: 0,
         error: None,
-        first_done_at: Some(NOW),
+        first_done_at: (phase == SyncPhase::Incremental).then_some(NOW),
     }
+}
+
+async fn connect(store: &EnvStore, consumer: &str, external_id: &str) -> Credential {
+    let credential = new_credential("acme", external_id);
+    let secrets = BTreeMap::new();
+    store
+        .insert_credential(&credential, consumer, &secrets)
+        .await
+        .unwrap();
+    store
+        .plan_sync(&credential.id, &["people", "users"], NOW)
+        .await
+        .unwrap();
+    credential
 }
 
 pub async fn list(store: &EnvStore, query: &ListQuery<'_>) -> (List, Vec<Value>) {

@@ -6,7 +6,7 @@ use rollout_store::{
 };
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, NOW};
+use super::fixture::{Fixture, NOW, new_credential, schedule};
 
 async fn only(fixture: &Fixture) -> Value {
     let (list, mut rows) = fixture.list(&fixture.query()).await;
@@ -150,7 +150,7 @@ async fn a_deleted_record_comes_back_under_its_id_as_created() {
 
 #[tokio::test]
 async fn cursor_counts_and_schedule_become_true_with_the_page() {
-    let fixture = Fixture::new().await;
+    let mut fixture = Fixture::new().await;
     let mut page = fixture.page().await;
     page.records = vec![fixture.person("1", json!({"name": "Ann"}))];
     page.cursor = Cursor::At("page-2".to_owned());
@@ -171,12 +171,7 @@ async fn cursor_counts_and_schedule_become_true_with_the_page() {
     };
     page.schedule = Some(schedule.clone());
     fixture.store.land(page).await.unwrap();
-    let sync = fixture
-        .store
-        .sync_row(&fixture.credential.id, "people")
-        .await
-        .unwrap()
-        .unwrap();
+    let sync = fixture.sync_row().await;
     assert_eq!(sync.schedule, schedule);
     assert_eq!(sync.cursor.as_deref(), Some("page-2"));
     assert_eq!(
@@ -184,17 +179,15 @@ async fn cursor_counts_and_schedule_become_true_with_the_page() {
         (1, Some(250), 2, 3)
     );
 
+    // The job was given back with the page.
+    fixture.claim().await;
+
     // A record that can be read again leaves the quarantine; a page that says
     // nothing about cursor and schedule leaves them.
     fixture
         .land(vec![fixture.person("9", json!({"name": "Zoe"}))])
         .await;
-    let sync = fixture
-        .store
-        .sync_row(&fixture.credential.id, "people")
-        .await
-        .unwrap()
-        .unwrap();
+    let sync = fixture.sync_row().await;
     assert_eq!(
         (sync.records, sync.quarantined, sync.cursor.as_deref()),
         (2, 1, Some("page-2"))
@@ -210,7 +203,7 @@ async fn cursor_counts_and_schedule_become_true_with_the_page() {
 #[tokio::test]
 async fn nothing_lands_for_what_is_not_synced() {
     let fixture = Fixture::new().await;
-    let elsewhere = crate::fixture::new_credential("acme", "gone");
+    let elsewhere = new_credential("acme", "gone");
     let mut page = Page::new(&elsewhere, "people", 1, NOW);
     page.records = vec![fixture.person("1", json!({"name": "Ann"}))];
     assert!(matches!(
@@ -343,17 +336,6 @@ async fn stamps_never_repeat() {
     }
 }
 
-fn schedule(phase: SyncPhase) -> Schedule {
-    Schedule {
-        status: SyncStatus::Done,
-        phase,
-        next_at: None,
-        attempts: 0,
-        error: None,
-        first_done_at: None,
-    }
-}
-
 /// While a first pass runs, keys are gathered; whether they are entered already
 /// makes no difference to what filters find.
 #[tokio::test]
@@ -366,11 +348,9 @@ async fn filters_find_what_a_first_pass_landed_before_and_after_its_keys_are_ent
             json!({"tags": ["all", format!("v{version}")], "emails": emails}),
         )
     };
-    let entered = async |fixture: &Fixture| -> i64 {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(fixture.path());
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        let count = sqlx::query_scalar("SELECT COUNT(*) FROM host_keys_rollout_people");
-        count.fetch_one(&pool).await.unwrap()
+    let entered = async |fixture: &Fixture| {
+        let count = "SELECT COUNT(*) FROM host_keys_rollout_people";
+        fixture.place.number(count).await
     };
     let check = async |fixture: &Fixture, versions: [i64; 3]| {
         let [first, second, third] = versions;
@@ -408,12 +388,7 @@ async fn filters_find_what_a_first_pass_landed_before_and_after_its_keys_are_ent
     check(&fixture, [30, 29, 10]).await;
     assert_eq!(entered(&fixture).await, 0);
 
-    let id = fixture.credential.id.clone();
-    fixture
-        .store
-        .schedule_sync(&id, "people", &schedule(SyncPhase::Incremental))
-        .await
-        .unwrap();
+    fixture.schedule(SyncPhase::Incremental).await;
     check(&fixture, [30, 29, 10]).await;
     assert!(entered(&fixture).await >= 3 * 69);
     fixture
@@ -422,11 +397,7 @@ async fn filters_find_what_a_first_pass_landed_before_and_after_its_keys_are_ent
     check(&fixture, [0, 29, 40]).await;
 
     // A later first pass gathers again; only rows that are new to it.
-    fixture
-        .store
-        .schedule_sync(&id, "people", &schedule(SyncPhase::First))
-        .await
-        .unwrap();
+    fixture.schedule(SyncPhase::First).await;
     let before = entered(&fixture).await;
     fixture
         .land((40..80).map(|n| person(&fixture, n, 3)).collect())

@@ -2,18 +2,13 @@
 //! and with one that is too new.
 
 use rollout_catalog::{Catalog, Category};
-use rollout_store::{EnvStore, ListQuery, StoreError};
+use rollout_store::{
+    Control, Databases, EnvStore, ListQuery, Migrate, Result, StoreError,
+};
 use serde_json::json;
-use sqlx::Row as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
-use crate::fixture::{Fixture, PEOPLE, catalog_of, list};
-
-async fn raw(fixture: &Fixture) -> SqlitePool {
-    SqlitePool::connect_with(SqliteConnectOptions::new().filename(fixture.path()))
-        .await
-        .unwrap()
-}
+use super::fixture::{Fixture, OWNER, PEOPLE, catalog_of, list, open};
+use crate::only::Place;
 
 #[tokio::test]
 async fn everything_is_there_after_a_restart() {
@@ -31,15 +26,8 @@ async fn everything_is_there_after_a_restart() {
         fixture.store.all_credentials().await.unwrap(),
         std::slice::from_ref(&fixture.credential)
     );
-    assert_eq!(
-        fixture
-            .store
-            .sync_rows(&fixture.credential.id)
-            .await
-            .unwrap()
-            .len(),
-        2
-    );
+    let syncs = fixture.store.sync_rows(&fixture.credential.id).await;
+    assert_eq!(syncs.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -58,7 +46,7 @@ async fn new_fields_become_columns_that_old_rows_show_the_default_of() {
            "created":"#,
     );
     let catalog = catalog_of(&larger);
-    let store = EnvStore::open(&fixture.path(), &catalog).await.unwrap();
+    let store = open(&fixture.place, &catalog).await.unwrap();
     let people = catalog.entity(Category::Crm, "people").unwrap();
     let query = ListQuery::new(&fixture.credential.id, people, 10);
     let (_, rows) = list(&store, &query).await;
@@ -69,9 +57,7 @@ async fn new_fields_become_columns_that_old_rows_show_the_default_of() {
     }
     store.close().await;
     // The program before it goes on working beside it.
-    let store = EnvStore::open(&fixture.path(), &catalog_of(PEOPLE))
-        .await
-        .unwrap();
+    let store = open(&fixture.place, &catalog_of(PEOPLE)).await.unwrap();
     let (_, rows) = list(&store, &fixture.query()).await;
     assert_eq!(rows[0]["name"], "Ann");
     assert!(rows[0].get("nick").is_none());
@@ -83,13 +69,9 @@ async fn a_row_of_a_newer_catalogue_is_not_rewritten() {
     fixture
         .land(vec![fixture.person("1", json!({"name": "Ann"}))])
         .await;
-    let pool = raw(&fixture).await;
-    let newer = sqlx::query("UPDATE rollout_people SET host_catalog = $1");
-    newer
-        .bind(i64::from(Catalog::VERSION) + 1)
-        .execute(&pool)
-        .await
-        .unwrap();
+    let newer = i64::from(Catalog::VERSION) + 1;
+    let newer = format!("UPDATE rollout_people SET host_catalog = {newer}");
+    fixture.place.run(&newer).await;
     let outcome = fixture
         .land(vec![fixture.person("1", json!({"name": "Anne"}))])
         .await;
@@ -97,72 +79,98 @@ async fn a_row_of_a_newer_catalogue_is_not_rewritten() {
     assert_eq!(fixture.list(&fixture.query()).await.1[0]["name"], "Ann");
 }
 
-#[tokio::test]
-async fn a_database_that_needs_a_newer_program_is_refused() {
-    let fixture = Fixture::new().await;
-    let pool = raw(&fixture).await;
-    let floor = "INSERT INTO host_meta (key, value) VALUES ('schema_floor', 1000)";
-    sqlx::query(floor).execute(&pool).await.unwrap();
-    pool.close().await;
-    fixture.store.close().await;
-    let refused = EnvStore::open(&fixture.path(), &fixture.catalog).await;
-    assert!(
-        matches!(refused, Err(StoreError::TooOld { floor: 1000, .. })),
-        "{refused:?}"
-    );
+async fn open_as(place: &Place, owner: &str, migrate: Migrate) -> Result<EnvStore> {
+    let databases = Databases::default();
+    let catalog = catalog_of(PEOPLE);
+    EnvStore::open(&databases, &place.location(), owner, &catalog, migrate).await
+}
+
+async fn refusal(place: &Place, owner: &str, migrate: Migrate) -> String {
+    let refused = open_as(place, owner, migrate).await.expect_err("it is refused");
+    let said = refused.to_string();
+    assert!(!said.contains('\n'), "one line: {said}");
+    said
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_damaged() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("dev.sqlite");
-    std::fs::write(
-        &path,
-        "not a database, but long enough to be taken for one. ".repeat(200),
-    )
-    .unwrap();
-    let refused = EnvStore::open(&path, &catalog_of(PEOPLE)).await;
-    assert!(
-        matches!(refused, Err(StoreError::Corrupt(_))),
-        "{refused:?}"
-    );
-    let refused = EnvStore::open(
-        &directory.path().join("no/such/dir.sqlite"),
-        &catalog_of(PEOPLE),
-    )
-    .await;
-    assert!(
-        matches!(refused, Err(StoreError::Unavailable(_))),
-        "{refused:?}"
-    );
+async fn a_database_that_needs_a_newer_program_is_refused() {
+    let fixture = Fixture::new().await;
+    fixture.store.close().await;
+    let place = &fixture.place;
+    // A newer version that keeps this one working beside it.
+    place
+        .run(
+            "UPDATE host_meta SET value = '999' WHERE key = 'schema_version'; \
+             UPDATE host_meta SET value = '7.8.9' WHERE key = 'program'",
+        )
+        .await;
+    for migrate in [Migrate::Run, Migrate::Check] {
+        open_as(place, OWNER, migrate).await.unwrap().close().await;
+    }
+    let floor = "INSERT INTO host_meta (key, value) VALUES ('compat_floor', '998')";
+    place.run(floor).await;
+    for migrate in [Migrate::Run, Migrate::Check] {
+        let said = refusal(place, OWNER, migrate).await;
+        assert!(said.contains("rollout 7.8.9") && said.contains("998"), "{said}");
+    }
+    let refused = open_as(place, OWNER, Migrate::Run).await;
+    assert!(matches!(refused, Err(StoreError::TooOld { floor: 998, .. })));
+}
+
+#[tokio::test]
+async fn a_database_without_its_steps_is_only_migrated_when_that_is_asked_for() {
+    let place = Place::new().await;
+    let said = refusal(&place, OWNER, Migrate::Check).await;
+    assert!(said.contains("--migrate=run"), "{said}");
+    let databases = Databases::default();
+    let control = Control::open(&databases, &place.location(), Migrate::Check).await;
+    assert!(matches!(control, Err(StoreError::Unmigrated { done: 0, .. })));
+    open_as(&place, OWNER, Migrate::Run).await.unwrap().close().await;
+    open_as(&place, OWNER, Migrate::Check).await.unwrap().close().await;
+    // A column is as much a step as a table.
+    let larger = catalog_of(&PEOPLE.replace(
+        r#""created":"#,
+        r#""nick": { "type": "string" }, "created":"#,
+    ));
+    let refused =
+        EnvStore::open(&databases, &place.location(), OWNER, &larger, Migrate::Check).await;
+    let said = refused.expect_err("a column is missing").to_string();
+    assert!(said.contains("rollout_people") && said.contains("--migrate=run"), "{said}");
+}
+
+#[tokio::test]
+async fn a_database_belongs_to_one_environment() {
+    let place = Place::new().await;
+    open_as(&place, "client-1", Migrate::Run).await.unwrap().close().await;
+    for migrate in [Migrate::Run, Migrate::Check] {
+        let said = refusal(&place, "client-2", migrate).await;
+        assert!(said.contains("client-1"), "{said}");
+    }
+    open_as(&place, "client-1", Migrate::Run).await.unwrap().close().await;
+}
+
+/// Processes that start at the same time find one database, made by one of them.
+#[tokio::test]
+async fn many_open_a_new_database_at_once() {
+    let place = Place::new().await;
+    let opening = (0..4).map(|_| open_as(&place, OWNER, Migrate::Run));
+    for opened in futures_util::future::join_all(opening).await {
+        opened.unwrap().close().await;
+    }
 }
 
 #[tokio::test]
 async fn the_embedded_catalogue_has_its_tables() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("dev.sqlite");
+    let place = Place::new().await;
     let catalog = Catalog::embedded().unwrap();
-    EnvStore::open(&path, &catalog).await.unwrap().close().await;
-    EnvStore::open(&path, &catalog).await.unwrap().close().await;
-    let pool = SqlitePool::connect_with(SqliteConnectOptions::new().filename(path))
-        .await
-        .unwrap();
+    for _ in 0..2 {
+        open(&place, &catalog).await.unwrap().close().await;
+    }
     for table in catalog.tables() {
-        let names = sqlx::query("SELECT name FROM pragma_table_info($1)").bind(&table.name);
-        let names: Vec<String> = names
-            .fetch_all(&pool)
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| row.get(0))
-            .collect();
+        let names = place.columns(&table.name).await;
         for column in &table.columns {
-            assert!(
-                names.contains(&column.name),
-                "{}.{}",
-                table.name,
-                column.name
-            );
+            let (table, column) = (&table.name, &column.name);
+            assert!(names.contains(column), "{table}.{column}");
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Random histories of pages against a model that keeps everything in a map.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use rollout_store::{Page, StoreError, record_id};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, NOW, upstream_id};
+use super::fixture::{Fixture, NOW, upstream_id};
+use crate::only::Place;
 
 /// One page, drawn some draws before it lands.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ struct Step {
     /// Upstream id, version of the fields, version of `original`.
     records: Vec<(u8, u8, u8)>,
     deleted: Vec<u8>,
+    /// It is the sync's, not a write through the API.
+    synced: bool,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -25,11 +30,13 @@ fn step() -> impl Strategy<Value = Step> {
         prop_oneof![4 => Just(0usize), 1 => 0..4usize],
         vec(record, 0..8),
         vec(0..12u8, 0..3),
+        prop::bool::weighted(0.8),
     )
-        .prop_map(|(age, records, deleted)| Step {
+        .prop_map(|(age, records, deleted, synced)| Step {
             age,
             records,
             deleted,
+            synced,
         })
 }
 
@@ -132,8 +139,7 @@ fn body(fields: u8) -> Value {
     json!({"name": format!("v{fields}"), "tags": [format!("t{fields}")]})
 }
 
-async fn run(steps: Vec<Step>) -> Result<(), StoreError> {
-    let fixture = Fixture::new().await;
+async fn run(fixture: &Fixture, steps: Vec<Step>) -> Result<(), StoreError> {
     let mut model = Model::default();
     let mut stamps = vec![fixture.store.next_stamp().await?; 4];
     for (at, step) in steps.iter().enumerate() {
@@ -141,6 +147,7 @@ async fn run(steps: Vec<Step>) -> Result<(), StoreError> {
         let stamp = stamps[stamps.len() - 1 - step.age];
         let now = NOW + 1000 * at as i64;
         let mut page = Page::new(&fixture.credential, "people", stamp, now);
+        page.lease = fixture.lease.as_ref().filter(|_| step.synced);
         page.records = (step.records.iter())
             .map(|(id, fields, original)| {
                 let original = json!({"version": original}).to_string();
@@ -215,11 +222,30 @@ async fn run(steps: Vec<Step>) -> Result<(), StoreError> {
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
-    #[test]
-    fn landing_follows_the_model(steps in vec(step(), 1..25)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(steps)).unwrap();
-    }
+/// Each history is another account's, so that one database serves for all.
+#[test]
+fn landing_follows_the_model() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let fixture = RefCell::new(runtime.block_on(Fixture::new()));
+    let config = ProptestConfig {
+        cases: Place::CASES,
+        failure_persistence: None,
+        ..Default::default()
+    };
+    let histories = Cell::new(1);
+    TestRunner::new(config)
+        .run(&vec(step(), 1..25), |steps| {
+            histories.update(|count| count + 1);
+            let mut fixture = fixture.borrow_mut();
+            runtime.block_on(async {
+                fixture.start_over(&format!("account-{}", histories.get())).await;
+                run(&fixture, steps).await.unwrap();
+            });
+            Ok(())
+        })
+        .unwrap();
 }

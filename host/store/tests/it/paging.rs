@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rollout_store::{ListQuery, Narrow};
 use serde_json::json;
 
-use crate::fixture::{Fixture, upstream_id};
+use super::fixture::{Fixture, upstream_id};
 
 #[tokio::test]
 async fn pages_join_without_gap_or_repetition() {

@@ -2,7 +2,7 @@
 
 use rollout_store::{Expected, STATE_KEYS_MAX, STATE_VALUE_MAX, StoreError};
 
-use crate::fixture::Fixture;
+use super::fixture::Fixture;
 
 #[tokio::test]
 async fn a_value_changes_only_from_the_expected_version() {

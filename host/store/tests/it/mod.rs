@@ -1,4 +1,4 @@
-//! The store on real SQLite files.
+//! What the store does on every database. `crate::only::Place` says which it is.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,14 +10,19 @@
     missing_docs
 )]
 
-mod fixture;
+pub(crate) mod fixture;
 
 mod control;
 mod crash;
 mod credentials;
+mod events;
+mod jobs;
+mod jobs_model;
 mod landing;
+mod leases;
 mod migrations;
 mod model;
+mod odd;
 mod paging;
 mod reading;
 mod state;

@@ -1,0 +1,135 @@
+//! `GET /api/events-feed` and `GET /{category}/api/events-feed`: what happened, in
+//! order and without a gap, for who would rather ask than be called.
+//!
+//! Numbers belong to the environment, so a reader of one account sees some only;
+//! `next` is behind everything that was looked at.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Json;
+use axum::extract::{Request, State};
+use rollout_catalog::{Catalog, Category};
+use rollout_connectors::Environment;
+use rollout_store::{CREDENTIAL, EVENTS_MAX, Event, EventQuery, Events};
+use serde_json::{Map, Value, json};
+
+use crate::edge::Query;
+use crate::error::ApiError;
+use crate::host::Host;
+
+const DEFAULT_LIMIT: u32 = 100;
+
+/// Everything of the environment.
+pub(crate) async fn all(
+    State(host): State<Arc<Host>>,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    let asker = host.asker(request.headers())?;
+    asker.for_environment()?;
+    let query = Query::of(request.uri())?;
+    answer(&host, &asker.environment, None, query).await
+}
+
+/// One account's records of a category.
+pub(crate) async fn of_account(
+    State(host): State<Arc<Host>>,
+    Extension(category): Extension<Category>,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    let asker = host.asker(request.headers())?;
+    let query = Query::of(request.uri())?;
+    let (parts, _) = request.into_parts();
+    let live = asker.account(&parts.headers).await?;
+    let account = Some((category, live.credential.id.as_str()));
+    answer(&host, &asker.environment, account, query).await
+}
+
+async fn answer(
+    host: &Host,
+    environment: &Environment,
+    account: Option<(Category, &str)>,
+    query: Query,
+) -> Result<Json<Value>, ApiError> {
+    let after = query.number("after", 0..)?.unwrap_or(0);
+    let limit = query.number("limit", 1..)?.unwrap_or(DEFAULT_LIMIT.into());
+    let limit = u32::try_from(limit).unwrap_or(EVENTS_MAX).min(EVENTS_MAX);
+    let wanted = EventQuery {
+        after: i64::try_from(after).unwrap_or(i64::MAX),
+        limit,
+        credential_id: account.map(|(_, credential)| credential),
+        initial: query.flag("includeInitialSync")?.unwrap_or(false),
+    };
+    let found = environment.store().events(&wanted).await;
+    let Events {
+        events,
+        next,
+        more,
+        first,
+    } = found.map_err(ApiError::store_unavailable)?;
+    let belongs = |event: &&Event| match account {
+        None => true,
+        Some((category, _)) => entity_of(host.catalog(), category, event).is_some(),
+    };
+    let shown: Vec<Value> = events
+        .iter()
+        .filter(belongs)
+        .map(|event| shown(host, environment, event))
+        .collect();
+    Ok(Json(json!({
+        "_metadata": {
+            "collection": "events",
+            "after": after,
+            "limit": limit,
+            "next": next,
+            "hasMore": more,
+            "first": first,
+        },
+        "events": shown,
+    })))
+}
+
+/// The path of an event's entity in a category.
+fn entity_of<'a>(catalog: &'a Catalog, category: Category, event: &Event) -> Option<&'a str> {
+    let mut entities = catalog.entities();
+    let entity = entities.find(|entity| {
+        entity.name == event.kind && entity.categories.contains(&category)
+    })?;
+    Some(&entity.path)
+}
+
+fn shown(host: &Host, environment: &Environment, event: &Event) -> Value {
+    let mut shown = Map::new();
+    let mut put = |name: &str, value: Value| {
+        shown.insert(name.to_owned(), value);
+    };
+    put("number", event.number.into());
+    put("eventId", event.id.clone().into());
+    put("event", event.name().into());
+    put("eventCreated", event.time().into());
+    put("credentialId", event.credential_id.clone().into());
+    put("appKey", environment.shown_key(&event.app_key).into());
+    if event.kind == CREDENTIAL {
+        let data = event.data.as_deref().unwrap_or("{}");
+        put("data", serde_json::from_str(data).unwrap_or(Value::Null));
+        return Value::Object(shown);
+    }
+    put("resourceIds", event.ids.clone().into());
+    let catalog = host.catalog();
+    let path = catalog
+        .categories()
+        .into_iter()
+        .find_map(|category| Some((category, entity_of(catalog, category, event)?)));
+    if let Some((category, path)) = path {
+        let base = &host.settings.public_url;
+        let ids = event.ids.join(",");
+        put(
+            "uri",
+            format!("{base}/{category}/api/{path}?ids={ids}").into(),
+        );
+    }
+    if event.initial {
+        put("initialSync", true.into());
+    }
+    Value::Object(shown)
+}

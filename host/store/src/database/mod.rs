@@ -1,0 +1,197 @@
+//! One open database, SQLite or Postgres, behind one set of calls.
+//!
+//! Statements are one text for both, with `$1` placeholders; what differs is in
+//! `dialect`. Every change runs in a transaction ([`Db::write`]); dropping it
+//! undoes it, so a cancelled call leaves nothing behind. Readers see the last
+//! commit and never wait for a writer.
+//!
+//! SQLite has a single writer, which takes the write lock when it begins, and a
+//! few readers. Postgres has a small lazy pool for each database, and one limit
+//! over all pools of a server.
+
+mod location;
+mod postgres;
+mod row;
+mod sqlite;
+mod statement;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sqlx::Transaction;
+use tokio::sync::OwnedSemaphorePermit;
+
+pub use location::{Location, LocationError};
+pub use postgres::Databases;
+pub(crate) use postgres::{JsonText, clean, time_of};
+pub(crate) use row::{FromRow, Row};
+pub(crate) use statement::{Query, Value, execute_arguments, query, statement};
+
+use crate::dialect::Dialect;
+use crate::{Result, StoreError};
+
+/// Commits between two looks at the size of SQLite's write-ahead log.
+const COMMITS_PER_LOOK: u32 = 64;
+/// How long a server that doesn't answer is waited for: longer than its own
+/// limit for a statement.
+const ANSWER: Duration = Duration::from_secs(40);
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) enum Db {
+    Sqlite {
+        writer: sqlx::SqlitePool,
+        readers: sqlx::SqlitePool,
+        commits: AtomicU32,
+    },
+    Postgres(postgres::Pool),
+}
+
+/// A transaction.
+pub(crate) enum Tx {
+    Sqlite(Transaction<'static, sqlx::Sqlite>),
+    Postgres {
+        tx: Transaction<'static, sqlx::Postgres>,
+        turn: OwnedSemaphorePermit,
+    },
+}
+
+/// Which of the two kinds of database a location holds; on Postgres they lie in
+/// schemas of their own, so that one database can be both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Control,
+    Environment,
+}
+
+impl Db {
+    pub(crate) async fn open(
+        databases: &Databases,
+        location: &Location,
+        purpose: Purpose,
+    ) -> Result<Self> {
+        match location {
+            Location::File(path) => {
+                let (writer, readers) = sqlite::open(path).await?;
+                Ok(Self::Sqlite {
+                    writer,
+                    readers,
+                    commits: AtomicU32::new(0),
+                })
+            }
+            Location::Postgres(url) => {
+                let pool = postgres::Pool::open(databases, url, purpose).await?;
+                Ok(Self::Postgres(pool))
+            }
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite { .. } => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Begins a writing transaction; on SQLite it waits for the one before it.
+    pub(crate) async fn write(&self) -> Result<Tx> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(Tx::Sqlite(
+                writer.begin_with(sqlite::BEGIN_WRITE).await?,
+            )),
+            Self::Postgres(pool) => pool.begin("BEGIN").await,
+        }
+    }
+
+    /// Begins reading as of one point in time.
+    pub(crate) async fn snapshot(&self) -> Result<Tx> {
+        match self {
+            Self::Sqlite { readers, .. } => Ok(Tx::Sqlite(readers.begin_with("BEGIN").await?)),
+            Self::Postgres(pool) => {
+                pool.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await
+            }
+        }
+    }
+
+    pub(crate) async fn commit(&self, tx: Tx) -> Result<()> {
+        match tx {
+            Tx::Sqlite(tx) => tx.commit().await?,
+            Tx::Postgres { tx, turn } => {
+                answered(tx.commit()).await?;
+                drop(turn);
+            }
+        }
+        if let Self::Sqlite {
+            writer, commits, ..
+        } = self
+            && commits.fetch_add(1, Ordering::Relaxed) % COMMITS_PER_LOOK == COMMITS_PER_LOOK - 1
+        {
+            sqlite::bound_log(writer).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        query("SELECT 1").execute(self).await.map(drop)
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite {
+                writer, readers, ..
+            } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres { .. } => Dialect::Postgres,
+        }
+    }
+}
+
+/// Where a statement runs.
+pub(crate) enum On<'a> {
+    Sqlite(&'a mut sqlx::SqliteConnection),
+    SqlitePool(&'a sqlx::SqlitePool),
+    Postgres(&'a mut sqlx::PgConnection),
+    PostgresPool(&'a postgres::Pool),
+}
+
+impl<'a> From<&'a mut Tx> for On<'a> {
+    fn from(tx: &'a mut Tx) -> Self {
+        match tx {
+            Tx::Sqlite(tx) => Self::Sqlite(&mut *tx),
+            Tx::Postgres { tx, .. } => Self::Postgres(&mut *tx),
+        }
+    }
+}
+
+/// A single statement that only reads, on any connection that is free.
+impl<'a> From<&'a Db> for On<'a> {
+    fn from(db: &'a Db) -> Self {
+        match db {
+            Db::Sqlite { readers, .. } => Self::SqlitePool(readers),
+            Db::Postgres(pool) => Self::PostgresPool(pool),
+        }
+    }
+}
+
+/// Waits for a server's answer, but not for ever.
+async fn answered<T>(answer: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(ANSWER, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(StoreError::Unavailable(format!(
+            "its server did not answer within {} s",
+            ANSWER.as_secs()
+        ))),
+    }
+}

@@ -1,0 +1,317 @@
+//! Writes through the API, from before the app is asked until their outcome is
+//! known.
+//!
+//! A row is committed before the connector is called, together with a job under
+//! a lease of the process that calls. The outcome, the record and the row's
+//! answer are stored in one transaction under that lease. A process that is
+//! killed, or stands still, loses the lease; whoever claims the job then finds
+//! out what became of the write. So nothing that the app did is forgotten, and
+//! nobody is told "failed" about something that may have happened.
+
+use crate::database::{FromRow, On, Row, query, statement};
+use crate::jobs::{Lease, NewJob, SETTLE};
+use crate::landing::Page;
+use crate::{EnvStore, Outcome, Result, StoreError, now};
+
+/// A write as it begins.
+#[derive(Debug, Clone)]
+pub struct NewWrite<'a> {
+    /// UUIDv7; the app's own idempotency key where it has one.
+    pub id: &'a str,
+    /// Whose.
+    pub credential_id: &'a str,
+    /// The entity's name.
+    pub entity: &'a str,
+    /// `create`, `update`, `delete`, or an operation of the catalogue.
+    pub operation: &'a str,
+    /// This host's id of the record; none for one that is to be made.
+    pub record_id: Option<&'a str>,
+    /// The app's id of it.
+    pub upstream_id: Option<&'a str>,
+    /// The client's `Idempotency-Key`.
+    pub key: Option<&'a str>,
+    /// A hash of everything that was asked for.
+    pub request: &'a str,
+    /// What was asked for, as JSON.
+    pub body: &'a str,
+}
+
+/// What becomes of a write that wants to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// It has begun.
+    New(Lease),
+    /// One with this key was done before; this is what it came to.
+    Settled(String),
+    /// One with this key is under way, or its outcome is not known yet.
+    Open,
+    /// One with this key asked for something else.
+    Other,
+    /// Another write to this record is under way: try again in a moment.
+    Busy,
+}
+
+/// A write whose outcome is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenWrite {
+    /// Its id.
+    pub id: String,
+    /// Whose.
+    pub credential_id: String,
+    /// The entity's name.
+    pub entity: String,
+    /// As in [`NewWrite::operation`].
+    pub operation: String,
+    /// This host's id of the record.
+    pub record_id: Option<String>,
+    /// The app's id of it.
+    pub upstream_id: Option<String>,
+    /// What was asked for, as JSON.
+    pub body: String,
+    /// The number of the write sequence that was drawn before the app was asked.
+    pub stamp: i64,
+    /// In milliseconds since 1970.
+    pub opened_at: i64,
+}
+
+impl FromRow for OpenWrite {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            credential_id: row.get("credential_id")?,
+            entity: row.get("entity")?,
+            operation: row.get("operation")?,
+            record_id: row.get("record_id")?,
+            upstream_id: row.get("upstream_id")?,
+            body: row.get("body")?,
+            stamp: row.get("stamp")?,
+            opened_at: row.get("opened_at")?,
+        })
+    }
+}
+
+/// A record that a write may have made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// This host's id.
+    pub id: String,
+    /// The record as JSON.
+    pub json: String,
+}
+
+async fn earlier<'a>(
+    on: impl Into<On<'a>>,
+    credential_id: &str,
+    key: &str,
+    request: &str,
+) -> Result<Option<Begun>> {
+    let earlier: Option<(String, Option<String>)> =
+        query("SELECT request, answer FROM host_writes WHERE credential_id = $1 AND key = $2")
+            .bind(credential_id)
+            .bind(key)
+            .optional(on)
+            .await?;
+    Ok(earlier.map(|earlier| match earlier {
+        (asked, _) if asked != request => Begun::Other,
+        (_, Some(answer)) => Begun::Settled(answer),
+        (_, None) => Begun::Open,
+    }))
+}
+
+impl EnvStore {
+    /// Begins a write, under a lease of `lease` milliseconds for a worker.
+    pub async fn begin_write(
+        &self,
+        write: &NewWrite<'_>,
+        worker: &str,
+        lease: i64,
+    ) -> Result<Begun> {
+        let stamp = self.next_stamp().await?;
+        let mut tx = self.db.write().await?;
+        let opened = query(
+            "INSERT INTO host_writes (id, credential_id, entity, operation, record_id, upstream_id, \
+             key, request, body, stamp, opened_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(write.id)
+        .bind(write.credential_id)
+        .bind(write.entity)
+        .bind(write.operation)
+        .bind(write.record_id)
+        .bind(write.upstream_id)
+        .bind(write.key)
+        .bind(write.request)
+        .bind(write.body)
+        .bind(stamp)
+        .bind(now())
+        .execute(&mut tx)
+        .await?;
+        if opened == 0 {
+            let key = write.key.unwrap_or_default();
+            let earlier = earlier(&mut tx, write.credential_id, key, write.request).await?;
+            // Gone again meanwhile: whoever asks a second time begins anew.
+            return Ok(earlier.unwrap_or(Begun::Open));
+        }
+        // Writes to one record come one after the other; new ones have no peers.
+        let lane = write.record_id.unwrap_or(write.id);
+        let job = NewJob {
+            lane: lane.to_owned(),
+            name: write.id.to_owned(),
+            due_at: now(),
+        };
+        self.jobs.enter(&mut tx, SETTLE, vec![job]).await?;
+        // The lane's row is this transaction's now.
+        let dialect = tx.dialect();
+        let running = dialect.text(
+            "SELECT COUNT(*) FROM host_jobs WHERE queue = $1 AND lane = $2 AND lease_until > {now}",
+        );
+        let running: i64 = statement(running)
+            .bind(SETTLE.name)
+            .bind(lane)
+            .one(&mut tx)
+            .await?;
+        if running > 0 {
+            return Ok(Begun::Busy);
+        }
+        let taken = self.take_job(&mut tx, SETTLE, write.id, worker, lease).await?;
+        self.db.commit(tx).await?;
+        Ok(Begun::New(taken))
+    }
+
+    /// What became of a write with a key; none: there was none.
+    pub async fn earlier_write(
+        &self,
+        credential_id: &str,
+        key: &str,
+        request: &str,
+    ) -> Result<Option<Begun>> {
+        earlier(&self.db, credential_id, key, request).await
+    }
+
+    /// Stores what a write came to: the page with its record or its deletion, and
+    /// the answer, made from the record's JSON and its id here. Ends the lease.
+    pub async fn settle_write<'p>(
+        &self,
+        lease: &Lease,
+        entity: &rollout_catalog::Entity,
+        record_id: &str,
+        page: Option<Page<'p>>,
+        answer: impl FnOnce(Option<&str>) -> String + Send,
+    ) -> Result<(Option<String>, Outcome)> {
+        let ready = page.map(|page| self.ready(page)).transpose()?;
+        let mut gathered = self.gathered().await;
+        let mut tx = self.db.write().await?;
+        lease.check(&mut tx).await?;
+        let landed = match ready {
+            Some(ready) => Some(self.land_in(&mut tx, &mut gathered, ready).await?),
+            None => None,
+        };
+        let table = self.table(&entity.name)?;
+        let record = format!(
+            "SELECT {} FROM {} WHERE \"id\" = $1",
+            table.record(entity)?,
+            table.sql_name
+        );
+        let record: Option<String> = statement(record).bind(record_id).optional(&mut tx).await?;
+        let settled = query(
+            "UPDATE host_writes SET settled_at = $2, record_id = $3, answer = $4, body = '' \
+             WHERE id = $1 AND settled_at IS NULL",
+        )
+        .bind(&lease.name)
+        .bind(now())
+        .bind(record_id)
+        .bind(answer(record.as_deref()))
+        .execute(&mut tx)
+        .await?;
+        if settled == 0 {
+            return Err(StoreError::NotFound("write"));
+        }
+        lease.finish(&mut tx).await?;
+        self.db.commit(tx).await?;
+        let mut outcome = Outcome::default();
+        if let Some((landed, kept)) = landed {
+            gathered.keep(kept);
+            outcome = landed;
+        }
+        if outcome.tells() {
+            self.signal();
+        }
+        Ok((record, outcome))
+    }
+
+    /// Notes that the app will carry a write out later.
+    pub async fn accept_write(&self, lease: &Lease, answer: String) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        lease.check(&mut tx).await?;
+        query("UPDATE host_writes SET settled_at = $2, answer = $3, body = '' WHERE id = $1")
+            .bind(&lease.name)
+            .bind(now())
+            .bind(answer)
+            .execute(&mut tx)
+            .await?;
+        lease.finish(&mut tx).await?;
+        self.db.commit(tx).await
+    }
+
+    /// Forgets a write that did not happen: its key can be used again.
+    pub async fn drop_write(&self, lease: &Lease) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        lease.check(&mut tx).await?;
+        query("DELETE FROM host_writes WHERE id = $1")
+            .bind(&lease.name)
+            .execute(&mut tx)
+            .await?;
+        lease.finish(&mut tx).await?;
+        self.db.commit(tx).await
+    }
+
+    /// The write of a job of [`SETTLE`]; none: it is settled, or its credential is
+    /// gone.
+    pub async fn open_write(&self, lease: &Lease) -> Result<Option<OpenWrite>> {
+        query("SELECT * FROM host_writes WHERE id = $1 AND settled_at IS NULL")
+            .bind(&lease.name)
+            .optional(&self.db)
+            .await
+    }
+
+    /// Records that came or changed since a write began and that no other write
+    /// made, oldest first.
+    pub async fn write_candidates(
+        &self,
+        write: &OpenWrite,
+        entity: &rollout_catalog::Entity,
+        limit: u32,
+    ) -> Result<Vec<Candidate>> {
+        let table = self.table(&entity.name)?;
+        let candidates = format!(
+            "SELECT \"id\", {} FROM {} WHERE {} = $1 AND host_stamp > $2 AND NOT EXISTS \
+             (SELECT 1 FROM host_writes w WHERE w.credential_id = $1 AND w.record_id = \"id\" \
+             AND w.operation = 'create') ORDER BY host_seq LIMIT {}",
+            table.record(entity)?,
+            table.sql_name,
+            crate::dialect::quote("credentialId"),
+            self.db.dialect().limit("$3"),
+        );
+        let candidates = statement(candidates)
+            .bind(&write.credential_id)
+            .bind(write.stamp)
+            .bind(i64::from(limit));
+        let candidates: Vec<(String, String)> = candidates.all(&self.db).await?;
+        Ok(candidates
+            .into_iter()
+            .map(|(id, json)| Candidate { id, json })
+            .collect())
+    }
+
+    /// Clears away writes that were settled before a time, in milliseconds since
+    /// 1970: those with a key, and those without.
+    pub async fn forget_writes(&self, keyed: i64, keyless: i64) -> Result<u64> {
+        let mut tx = self.db.write().await?;
+        let gone = query(
+            "DELETE FROM host_writes WHERE settled_at < $1 OR (settled_at < $2 AND key IS NULL)",
+        );
+        let gone = gone.bind(keyed).bind(keyless).execute(&mut tx).await?;
+        self.db.commit(tx).await?;
+        Ok(gone)
+    }
+}

@@ -1,0 +1,9 @@
+//! What only SQLite files have.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod files;
+mod place;
+mod plans;
+
+pub(crate) use place::Place;

@@ -1,0 +1,112 @@
+//! What every environment needs done, by one process at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rollout_connectors::Environment;
+use rollout_store::{EnvStore, HOUSE, Lease, NewJob, Queue, Result, StoreError, now};
+use tokio::sync::watch;
+
+use crate::Handler;
+
+/// Numbers committed events, for as long as it holds its lease.
+const SEQUENCER: &str = "sequencer";
+/// Clears away what is old.
+const CLEANING: &str = "cleaning";
+/// How long the sequencer waits without a signal before looking anyway.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often it is cleaned.
+const CLEAN: Duration = Duration::from_secs(10 * 60);
+/// How long writes without a key are kept: so long they tell one that was made
+/// from one that is looked for.
+const KEEP_KEYLESS: Duration = Duration::from_secs(15 * 60);
+/// How long processes may take to hear of a credential that is gone.
+const KEEP_DEPARTED: Duration = Duration::from_secs(24 * 3600);
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// Events of the feed.
+    pub events: Duration,
+    /// What writes with a key came to.
+    pub writes: Duration,
+}
+
+/// Keeps house.
+pub struct House {
+    /// How long things are kept.
+    pub keep: Keep,
+    /// Environments that one process may have: each takes a place of its own.
+    pub most: usize,
+}
+
+impl House {
+    /// Enters what an environment needs done. For when it is opened.
+    pub async fn enter(store: &EnvStore) -> Result<()> {
+        let job = |name: &str| NewJob {
+            lane: name.to_owned(),
+            name: name.to_owned(),
+            due_at: now(),
+        };
+        let jobs = vec![job(SEQUENCER), job(CLEANING)];
+        store.enter_jobs(HOUSE, jobs).await
+    }
+
+    async fn number(store: &EnvStore, lease: &Lease, stop: &watch::Receiver<bool>) -> Result<()> {
+        let mut work = store.work();
+        let mut stop = stop.clone();
+        while !*stop.borrow() {
+            work.mark_unchanged();
+            while store.number_events(lease).await? > 0 {}
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = work.changed() => {}
+                _ = stop.changed() => {}
+            }
+        }
+        // What was committed before the stop is numbered before the lease goes.
+        while store.number_events(lease).await? > 0 {}
+        Ok(())
+    }
+
+    async fn clean(&self, store: &EnvStore, lease: &Lease) -> Result<()> {
+        let before = |keep: Duration| {
+            now().saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX))
+        };
+        store.purge().await?;
+        store.forget_events(before(self.keep.events)).await?;
+        store
+            .forget_writes(before(self.keep.writes), before(KEEP_KEYLESS))
+            .await?;
+        store.forget_departed(before(KEEP_DEPARTED)).await?;
+        let next = i64::try_from(CLEAN.as_millis()).unwrap_or(i64::MAX);
+        store.job_again(lease, now().saturating_add(next)).await
+    }
+}
+
+#[async_trait]
+impl Handler for House {
+    fn queue(&self) -> Queue {
+        HOUSE
+    }
+
+    fn parallel(&self) -> usize {
+        self.most
+    }
+
+    async fn run(
+        &self,
+        environment: &Arc<Environment>,
+        lease: &Lease,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), StoreError> {
+        let store = environment.store();
+        match lease.name.as_str() {
+            SEQUENCER => Self::number(store, lease, stop).await,
+            CLEANING => self.clean(store, lease).await,
+            // Of a newer version of the program, which will do it.
+            _ => store.job_again(lease, now().saturating_add(60_000)).await,
+        }
+    }
+}

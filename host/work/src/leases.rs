@@ -1,0 +1,139 @@
+//! The leases that this process holds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rollout_connectors::Environment;
+use rollout_store::{Begun, EnvStore, Lease, NewWrite, Result};
+use tokio::sync::watch;
+
+use crate::Settings;
+
+/// Renews leases until they are dropped.
+pub struct Leases {
+    settings: Settings,
+    worker: String,
+    held: Mutex<HashMap<(String, i64), Held>>,
+}
+
+struct Held {
+    store: Arc<EnvStore>,
+    token: i64,
+    lost: watch::Sender<bool>,
+}
+
+/// A lease that is renewed for as long as this lives.
+pub struct Hold {
+    leases: Arc<Leases>,
+    key: (String, i64),
+    token: i64,
+    lost: watch::Receiver<bool>,
+    /// The lease itself.
+    pub lease: Lease,
+}
+
+impl Leases {
+    /// `worker` names this process in the tables; nothing depends on it.
+    pub fn new(worker: impl Into<String>, settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            worker: worker.into(),
+            held: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn worker(&self) -> &str {
+        &self.worker
+    }
+
+    /// Begins a write, whose lease is held from the start.
+    pub async fn begin_write(
+        &self,
+        environment: &Environment,
+        write: &NewWrite<'_>,
+    ) -> Result<Begun> {
+        let lease = self.settings.lease_ms();
+        let store = environment.store();
+        store.begin_write(write, &self.worker, lease).await
+    }
+
+    /// Keeps a lease from running out.
+    pub fn hold(self: &Arc<Self>, environment: &Environment, lease: Lease) -> Hold {
+        let (id, token) = lease.renewal();
+        let key = (environment.name.clone(), id);
+        let (sender, lost) = watch::channel(false);
+        let held = Held {
+            store: environment.store().clone(),
+            token,
+            lost: sender,
+        };
+        self.held.lock().insert(key.clone(), held);
+        Hold {
+            leases: self.clone(),
+            key,
+            token,
+            lost,
+            lease,
+        }
+    }
+
+    /// Renews what is held, again and again, until `stop` turns true and nothing
+    /// is held any more.
+    pub async fn renew(&self, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(self.settings.renew) => {}
+                _ = stop.wait_for(|stop| *stop), if self.held.lock().is_empty() => return,
+            }
+            let mut by_store: HashMap<String, (Arc<EnvStore>, Vec<(i64, i64)>)> = HashMap::new();
+            for ((environment, id), held) in self.held.lock().iter() {
+                let entry = by_store.entry(environment.clone());
+                let (_, leases) = entry.or_insert_with(|| (held.store.clone(), Vec::new()));
+                leases.push((*id, held.token));
+            }
+            for (environment, (store, leases)) in by_store {
+                match store.renew_leases(&leases, self.settings.lease_ms()).await {
+                    Ok(still) => self.cut_off(&environment, &leases, &still),
+                    // What can't be renewed can't be committed either.
+                    Err(error) => {
+                        tracing::warn!(environment, %error, "leases can't be renewed");
+                    }
+                }
+            }
+        }
+    }
+
+    fn cut_off(&self, environment: &str, leases: &[(i64, i64)], still: &[i64]) {
+        let held = self.held.lock();
+        for (id, token) in leases.iter().filter(|(id, _)| !still.contains(id)) {
+            if let Some(held) = held.get(&(environment.to_owned(), *id))
+                && held.token == *token
+            {
+                held.lost.send_replace(true);
+            }
+        }
+    }
+}
+
+impl Hold {
+    /// Returns when the lease is lost, and never otherwise.
+    pub async fn lost(&mut self) {
+        if self.lost.wait_for(|lost| *lost).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = self.leases.held.lock();
+        if held.get(&self.key).is_some_and(|one| one.token == self.token) {
+            held.remove(&self.key);
+        }
+    }
+}

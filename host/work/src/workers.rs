@@ -1,0 +1,239 @@
+//! Claims what is due and hands it over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rollout_connectors::{Environment, Environments};
+use rollout_store::{Lease, Queue, Signals, StoreError, now};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::leases::Leases;
+
+/// How long one waits without a signal before looking anyway: signals between
+/// processes can be lost.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long an environment whose database fails is left alone.
+const TROUBLED: Duration = Duration::from_secs(1);
+/// How long a job whose handler failed waits for the next try, at first and at
+/// most.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_LONGEST: Duration = Duration::from_secs(300);
+
+/// Knows what the jobs of a queue mean.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Whose jobs.
+    fn queue(&self) -> Queue;
+
+    /// How many of them this process works on at once.
+    fn parallel(&self) -> usize;
+
+    /// Does a job and commits what came of it, with the job's end or its next
+    /// time, under the lease. After an error the job is tried again, later and
+    /// later. Dropped when the lease is lost. When `stop` turns true it comes to
+    /// an end soon, and may leave the job as it is: it is then given back.
+    async fn run(
+        &self,
+        environment: &Arc<Environment>,
+        lease: &Lease,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), StoreError>;
+}
+
+/// The loop around the jobs.
+pub struct Workers {
+    environments: Arc<Environments>,
+    signals: Arc<Signals>,
+    leases: Arc<Leases>,
+    handlers: Vec<Arc<Slot>>,
+}
+
+/// A handler and how busy it is.
+struct Slot {
+    handler: Arc<dyn Handler>,
+    busy: AtomicUsize,
+}
+
+impl Workers {
+    /// Workers for these handlers.
+    pub fn new(
+        environments: Arc<Environments>,
+        signals: Arc<Signals>,
+        leases: Arc<Leases>,
+        handlers: Vec<Arc<dyn Handler>>,
+    ) -> Self {
+        let slot = |handler| {
+            Arc::new(Slot {
+                handler,
+                busy: AtomicUsize::new(0),
+            })
+        };
+        Self {
+            environments,
+            signals,
+            leases,
+            handlers: handlers.into_iter().map(slot).collect(),
+        }
+    }
+
+    /// Works until `stop` turns true, and then until what is under way has come to
+    /// an end.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut jobs = JoinSet::new();
+        // When to look at an environment next, by its client id.
+        let mut looks: HashMap<String, Instant> = HashMap::new();
+        let mut first = 0_usize;
+        while !*stop.borrow() {
+            let environments = self.environments.all();
+            looks.retain(|id, _| environments.iter().any(|one| one.client_id == *id));
+            // Another one is first each time, so that none has all the places.
+            first = first.wrapping_add(1);
+            let turns = environments.len();
+            for turn in 0..turns {
+                let Some(environment) = environments.get((turn + first) % turns.max(1)) else {
+                    continue;
+                };
+                let due = looks.get(&environment.client_id);
+                if environment.is_held() || due.is_some_and(|at| *at > Instant::now()) {
+                    continue;
+                }
+                let wait = self.start_due(environment, turns, &mut jobs, &stop).await;
+                looks.insert(environment.client_id.clone(), Instant::now() + wait);
+            }
+            let next = looks.values().min().copied();
+            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_millis(250));
+            tokio::select! {
+                () = tokio::time::sleep_until(next.into()) => {}
+                raised = self.signals.raised() => {
+                    if raised.is_empty() {
+                        looks.clear();
+                    }
+                    for id in raised {
+                        looks.remove(&*id);
+                    }
+                }
+                _ = stop.changed() => {}
+            }
+            while jobs.try_join_next().is_some() {}
+        }
+        while jobs.join_next().await.is_some() {}
+    }
+
+    /// Starts what is due in an environment; says how long it is until something
+    /// else is.
+    async fn start_due(
+        &self,
+        environment: &Arc<Environment>,
+        environments: usize,
+        jobs: &mut JoinSet<()>,
+        stop: &watch::Receiver<bool>,
+    ) -> Duration {
+        let mut wait = LOOK;
+        for slot in &self.handlers {
+            match self.start(slot, environment, environments, jobs, stop).await {
+                Ok(until) => wait = wait.min(until),
+                Err(error) => {
+                    let environment = &environment.name;
+                    tracing::warn!(environment, %error, "there may be work that can't be seen");
+                    return TROUBLED;
+                }
+            }
+        }
+        wait
+    }
+
+    async fn start(
+        &self,
+        slot: &Arc<Slot>,
+        environment: &Arc<Environment>,
+        environments: usize,
+        jobs: &mut JoinSet<()>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Duration, StoreError> {
+        let queue = slot.handler.queue();
+        let store = environment.store();
+        loop {
+            let Some(wait) = store.next_job_in(queue).await? else {
+                return Ok(LOOK);
+            };
+            if wait > 0 {
+                return Ok(Duration::from_millis(wait.unsigned_abs()));
+            }
+            let free = slot.handler.parallel() - slot.busy.load(Ordering::Relaxed).min(slot.handler.parallel());
+            if free == 0 {
+                // A job that ends says so.
+                return Ok(LOOK);
+            }
+            let share = free.div_ceil(environments).max(1);
+            let most = i64::try_from(share).unwrap_or(i64::MAX);
+            let (worker, lease) = (self.leases.worker(), self.leases.settings().lease_ms());
+            let claimed = store.claim_jobs(queue, worker, most, lease).await?;
+            if claimed.is_empty() {
+                // Somebody else was quicker, or is about to commit.
+                return Ok(Duration::from_millis(20));
+            }
+            for lease in claimed {
+                slot.busy.fetch_add(1, Ordering::Relaxed);
+                let work = Work {
+                    slot: slot.clone(),
+                    environment: environment.clone(),
+                    leases: self.leases.clone(),
+                };
+                jobs.spawn(work.run(lease, stop.clone()));
+            }
+        }
+    }
+}
+
+/// One job at work.
+struct Work {
+    slot: Arc<Slot>,
+    environment: Arc<Environment>,
+    leases: Arc<Leases>,
+}
+
+impl Drop for Work {
+    /// Also if the handler panics.
+    fn drop(&mut self) {
+        self.slot.busy.fetch_sub(1, Ordering::Relaxed);
+        self.environment.store().heard();
+    }
+}
+
+impl Work {
+    async fn run(self, lease: Lease, stop: watch::Receiver<bool>) {
+        let mut hold = self.leases.hold(&self.environment, lease);
+        let lease = hold.lease.clone();
+        let result = tokio::select! {
+            result = self.slot.handler.run(&self.environment, &lease, &stop) => result,
+            () = hold.lost() => Err(StoreError::LeaseLost),
+        };
+        let store = self.environment.store();
+        let (queue, name, environment) = (lease.queue.name, &lease.name, &self.environment.name);
+        let after = match result {
+            Ok(()) if *stop.borrow() => store.release_lease(&lease).await,
+            Ok(()) => Ok(()),
+            Err(StoreError::LeaseLost) => {
+                tracing::info!(environment, queue, name, "another process has this work now");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(environment, queue, name, %error, "work failed and is tried again");
+                let tries = u32::try_from(lease.attempts.clamp(1, 16)).unwrap_or(1);
+                let wait = RETRY_FIRST.saturating_mul(1 << (tries - 1)).min(RETRY_LONGEST);
+                let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+                store.job_later(&lease, now().saturating_add(wait)).await
+            }
+        };
+        if let Err(error) = after
+            && !matches!(error, StoreError::LeaseLost)
+        {
+            // The lease runs out, and the work begins again.
+            tracing::warn!(environment, queue, name, %error, "work can't be given back");
+        }
+    }
+}
