@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection as _, Database, Row as _, Sqlite, SqliteConnection, TransactionManager as _};
+use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use crate::Result;
 
@@ -81,12 +81,12 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
 /// Whether a connection that is given back can be used again. On a full disk
 /// SQLite undoes a transaction by itself, and the driver goes on believing in it.
 async fn usable(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
-    if <Sqlite as Database>::TransactionManager::get_transaction_depth(connection) == 0 {
+    if !connection.is_in_transaction() {
         return Ok(true);
     }
     // A transaction that was dropped is undone before this is answered.
     connection.ping().await?;
-    Ok(<Sqlite as Database>::TransactionManager::get_transaction_depth(connection) == 0)
+    Ok(!connection.is_in_transaction())
 }
 
 /// Keeps the log from growing without bound. Readers that overlap all the time

@@ -46,7 +46,8 @@ struct Known {
     name: String,
     due: i64,
     again: Option<i64>,
-    token: Option<i64>,
+    /// Id and token of the last lease, until it is given back.
+    lease: Option<(i64, i64)>,
     /// Somebody has it, for as long as the test lasts.
     held: bool,
 }
@@ -62,11 +63,11 @@ impl Model {
                 name: name.to_owned(),
                 due,
                 again: None,
-                token: None,
+                lease: None,
                 held: false,
             });
         };
-        if known.token.is_some() {
+        if known.lease.is_some() {
             known.again = Some(known.again.map_or(due, |again| again.min(due)));
         } else {
             known.due = known.due.min(due);
@@ -110,23 +111,23 @@ impl Model {
         assert!(leases.len() <= usize::try_from(most).unwrap());
         for lease in leases {
             let known = self.0.iter_mut().find(|known| known.name == lease.name).unwrap();
-            let (_, token) = lease.renewal();
-            assert!(known.token.is_none_or(|before| before < token));
-            (known.token, known.held) = (Some(token), lasts);
+            assert!(known.lease.is_none_or(|before| before < lease.renewal()));
+            (known.lease, known.held) = (Some(lease.renewal()), lasts);
             known.again = known.again.filter(|again| *again > now());
         }
     }
 
     /// Whether the lease is the job's; the model forgets it.
     fn give_back(&mut self, lease: &Lease, due: Option<i64>) -> bool {
-        let (_, token) = lease.renewal();
-        let at = self.0.iter().position(|known| known.name == lease.name && known.token == Some(token));
-        let Some(at) = at else { return false };
+        let lease = Some(lease.renewal());
+        let Some(at) = self.0.iter().position(|known| known.lease == lease) else {
+            return false;
+        };
         let known = &mut self.0[at];
         match due.into_iter().chain(known.again).min() {
             Some(due) => {
                 known.due = due;
-                (known.again, known.token, known.held) = (None, None, false);
+                (known.again, known.lease, known.held) = (None, None, false);
             }
             None => drop(self.0.remove(at)),
         }
@@ -134,10 +135,9 @@ impl Model {
     }
 
     fn release(&mut self, lease: &Lease) {
-        let token = Some(lease.renewal().1);
-        let known = self.0.iter_mut().find(|known| known.name == lease.name && known.token == token);
-        if let Some(known) = known {
-            (known.token, known.held) = (None, false);
+        let lease = Some(lease.renewal());
+        if let Some(known) = self.0.iter_mut().find(|known| known.lease == lease) {
+            (known.lease, known.held) = (None, false);
         }
     }
 }
@@ -185,8 +185,8 @@ async fn run(store: &EnvStore, queue: Queue, history: usize, steps: &[Step]) {
             Step::FinishAll(count) => {
                 let last = &leases[leases.len().saturating_sub(count)..];
                 let held = |lease: &&Lease| {
-                    let token = Some(lease.renewal().1);
-                    model.0.iter().any(|known| known.name == lease.name && known.token == token && known.held)
+                    let lease = Some(lease.renewal());
+                    model.0.iter().any(|known| known.lease == lease && known.held)
                 };
                 let ours: Vec<Lease> = last.iter().filter(held).cloned().collect();
                 let finished = store.finish_jobs(queue, last).await.unwrap();
