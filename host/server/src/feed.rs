@@ -110,6 +110,7 @@ fn shown(host: &Host, environment: &Environment, event: &Event) -> Value {
     put("credentialId", event.credential_id.clone().into());
     put("appKey", environment.shown_key(&event.app_key).into());
     if event.kind == CREDENTIAL {
+        put("resourceIds", json!([event.credential_id]));
         let data = event.data.as_deref().unwrap_or("{}");
         put("data", serde_json::from_str(data).unwrap_or(Value::Null));
         return Value::Object(shown);

@@ -16,7 +16,7 @@ mod control;
 mod crash;
 mod credentials;
 mod events;
-mod jobs;
+pub(crate) mod jobs;
 mod jobs_model;
 mod landing;
 mod leases;

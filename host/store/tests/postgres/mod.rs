@@ -1,11 +1,15 @@
 //! What only a Postgres server has.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod deadlocks;
 mod locks;
 mod opening;
 mod place;
-mod sessions;
 
 pub(crate) use place::Place;
