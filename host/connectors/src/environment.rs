@@ -163,6 +163,20 @@ pub fn client_secret_context(environment: &str) -> Context<'_> {
     }
 }
 
+/// What a credential's secret is bound to when it is sealed.
+pub fn credential_slot_context<'a>(
+    environment: &'a str,
+    credential: &'a str,
+    slot: &'a str,
+) -> Context<'a> {
+    Context {
+        environment,
+        scope: sealed_as::CREDENTIAL,
+        owner: credential,
+        slot,
+    }
+}
+
 /// What a database URL is bound to when it is sealed.
 pub fn database_url_context(environment: &str) -> Context<'_> {
     Context {
@@ -430,12 +444,7 @@ impl Environment {
     }
 
     fn slot_context<'a>(&'a self, credential: &'a str, slot: &'a str) -> Context<'a> {
-        Context {
-            environment: &self.name,
-            scope: sealed_as::CREDENTIAL,
-            owner: credential,
-            slot,
-        }
+        credential_slot_context(&self.name, credential, slot)
     }
 
     /// A credential as its connector's calls use it. The secrets are opened once

@@ -19,7 +19,7 @@ pub use call::{Call, Connectors};
 pub use connect::{Change, Connect, ConnectError};
 pub use environment::{
     Environment, EnvironmentError, Live, Readiness, Secrets, app_slot_context,
-    client_secret_context, database_url_context,
+    client_secret_context, credential_slot_context, database_url_context,
 };
 pub use environments::Environments;
 pub use registry::{Connector, KeyTaken, LoadDirError, RefusedFile, Registry};

@@ -77,6 +77,30 @@ impl DataDir {
         self.path.join("control.sqlite")
     }
 
+    /// Whether a `rollout serve` uses the directory.
+    pub(crate) fn is_served(&self) -> bool {
+        self.dir.exists("lock") && self.lock().is_err()
+    }
+
+    /// Whether the key is there.
+    pub(crate) fn has_key(&self) -> bool {
+        self.dir.exists(KEY_FILE)
+    }
+
+    /// Removes the database files of an environment.
+    pub(crate) fn remove_environment(&self, name: &str) -> Result<()> {
+        for suffix in ["", "-wal", "-shm"] {
+            let file = format!("env/{name}.sqlite{suffix}");
+            match self.dir.remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("can't remove {}", self.shown(&file)));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The database file of an environment.
     pub(crate) fn environment(&self, name: &str) -> PathBuf {
         self.path.join("env").join(format!("{name}.sqlite"))

@@ -25,7 +25,7 @@ const SECRET_BYTES: usize = 64;
 const SHORTEST_SECRET: usize = 32;
 
 /// What is sealed to tell one key from another.
-const KEY_CHECK: Context<'static> = Context {
+pub(crate) const KEY_CHECK: Context<'static> = Context {
     environment: "",
     scope: "installation",
     owner: "",
@@ -166,6 +166,42 @@ impl Installation {
         .with_context(|| format!("the database {location} of `{}`", environment.name))
     }
 
+    /// Refuses a name or client id that is taken, and a database of its own where
+    /// all hosts have to reach it.
+    pub(crate) async fn check_free(
+        &self,
+        name: &str,
+        client_id: Option<&str>,
+        has_database: bool,
+    ) -> Result<()> {
+        ensure!(
+            self.control.environment(name).await?.is_none(),
+            "there is an environment `{name}` already"
+        );
+        if let Some(id) = client_id
+            && let Some(owner) = self.control.environment_of_client(id).await?
+        {
+            bail!(
+                "the client id `{id}` is that of the environment `{}` already",
+                owner.name
+            );
+        }
+        ensure!(
+            has_database || !self.control.is_shared(),
+            "the control database is on Postgres, so that several hosts can serve; name a \
+             database that all of them reach: --database-url postgres://USER:PASSWORD@HOST:5432/DATABASE"
+        );
+        Ok(())
+    }
+
+    /// Where the records of an environment will be that is not entered yet.
+    pub(crate) fn new_location(&self, name: &str, url: Option<&str>) -> Result<Location> {
+        Ok(match url {
+            Some(url) => Location::parse(url)?,
+            None => Location::File(self.data.environment(name)),
+        })
+    }
+
     /// An environment's client secret.
     pub(crate) fn client_secret(&self, environment: &Environment) -> Result<String> {
         let context = client_secret_context(&environment.name);
@@ -204,33 +240,16 @@ impl Installation {
         if let Some(secret) = &wanted.client_secret {
             check_secret(secret)?;
         }
-        ensure!(
-            self.control.environment(name).await?.is_none(),
-            "there is an environment `{name}` already"
-        );
-        if let Some(id) = &wanted.client_id
-            && let Some(owner) = self.control.environment_of_client(id).await?
-        {
-            bail!(
-                "the client id `{id}` is that of the environment `{}` already",
-                owner.name
-            );
-        }
-        ensure!(
-            wanted.database_url.is_some() || !self.control.is_shared(),
-            "the control database is on Postgres, so that several hosts can serve; name a \
-             database that all of them reach: --database-url postgres://USER:PASSWORD@HOST:5432/DATABASE"
-        );
+        let (client_id, url) = (&wanted.client_id, &wanted.database_url);
+        self.check_free(name, client_id.as_deref(), url.is_some())
+            .await?;
         let client_id = wanted
             .client_id
             .unwrap_or_else(|| format!("ci_{}", random(15)));
         let client_secret = wanted.client_secret.unwrap_or_else(new_secret);
         let context = client_secret_context(name);
         let client_secret_sealed = self.vault.seal(&context, client_secret.as_bytes())?;
-        let location = match &wanted.database_url {
-            Some(url) => Location::parse(url)?,
-            None => Location::File(self.data.environment(name)),
-        };
+        let location = self.new_location(name, wanted.database_url.as_deref())?;
         if wanted.database_url.is_some() {
             // Wrong URLs and missing rights are found before anything is entered.
             let catalog = Catalog::embedded()?;
@@ -288,7 +307,7 @@ pub(crate) fn new_secret() -> String {
     random(SECRET_BYTES)
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     (1..=40).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name
@@ -297,7 +316,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// This many random bytes as text that needs no escaping anywhere.
-fn random(bytes: usize) -> String {
+pub(crate) fn random(bytes: usize) -> String {
     let bytes: Vec<u8> = (0..bytes).map(|_| rand::random()).collect();
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -53,6 +53,8 @@ impl Keeper {
             if !there {
                 self.environments.remove(&open.name);
                 tracing::info!(environment = open.name, "environment closed");
+                // What works in it is cut off: its database is about to go.
+                tokio::spawn(async move { open.store().close().await });
             }
         }
         let mut trouble = None;

@@ -97,6 +97,14 @@ impl Asker {
         Ok(reached.then_some(live))
     }
 
+    /// Refuses while the environment may only be read.
+    pub(crate) fn may_change(&self) -> Result<(), ApiError> {
+        if self.environment.is_held() {
+            return Err(ApiError::environment_held());
+        }
+        Ok(())
+    }
+
     /// Refuses all but environment tokens.
     pub(crate) fn for_environment(&self) -> Result<(), ApiError> {
         match self.reach {

@@ -60,6 +60,7 @@ pub(crate) async fn connect(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let asker = host.asker(request.headers())?;
+    asker.may_change()?;
     let mut body = object(request, host.settings.body_bytes).await?;
     known(&body, &["appKey", "userInputs", "plan", "entitiesToSync"])?;
     let connect = Connect {
@@ -83,6 +84,7 @@ pub(crate) async fn change(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let asker = host.asker(request.headers())?;
+    asker.may_change()?;
     let live = asker
         .credential(&id)
         .await?
@@ -107,6 +109,7 @@ pub(crate) async fn delete(
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     let asker = host.asker(request.headers())?;
+    asker.may_change()?;
     let query = Query::of(request.uri())?;
     let id = query
         .text("credentialId")

@@ -400,6 +400,11 @@ impl ApiError {
         ApiError::saying(Code::EntityUnavailable, reason)
     }
 
+    /// 409 for everything that would change something, or reach an app.
+    pub fn environment_held() -> ApiError {
+        ApiError::new(Code::EnvironmentHeld)
+    }
+
     fn waiting(code: Code, told: impl Into<String>) -> ApiError {
         let mut error = ApiError::new(code).item(Item {
             message: told.into(),

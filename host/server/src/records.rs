@@ -151,6 +151,7 @@ impl Resource {
 
     /// Refuses writes where reads would be, and where the app would refuse.
     fn writable(&self, host: &Host) -> Result<(), ApiError> {
+        self.asker.may_change()?;
         self.ready(host, false)?;
         must_work(&self.live)
     }

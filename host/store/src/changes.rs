@@ -27,6 +27,9 @@ async fn next(tx: &mut Tx) -> Result<i64> {
 
 /// Notes that a credential changed.
 pub(crate) async fn note(tx: &mut Tx, credential_id: &str) -> Result<()> {
+    // First the credential, as those lock it who change it, then the counter.
+    let held = query("UPDATE host_credentials SET changed = changed WHERE id = $1");
+    held.bind(credential_id).execute(&mut *tx).await?;
     let number = next(tx).await?;
     query("UPDATE host_credentials SET changed = $2 WHERE id = $1")
         .bind(credential_id)

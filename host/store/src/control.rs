@@ -1,13 +1,18 @@
 //! The control database: which environments there are, and how connectors are
 //! set up in each.
 
+mod standing;
+
+use serde::{Deserialize, Serialize};
+
 use crate::database::{Databases, Db, FromRow, Location, Purpose, Row, query};
 use crate::dialect::Dialect;
 use crate::migrations::{self, Migrate, Patience};
 use crate::{Result, StoreError, now};
 
 /// How app keys are written in an environment's answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AppKeys {
     /// `follow-up-boss`
     #[default]
@@ -84,7 +89,8 @@ impl FromRow for Environment {
 }
 
 /// What a setting of a connector is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SettingKind {
     /// A value that anyone may read.
     Field,
@@ -99,10 +105,17 @@ impl SettingKind {
             Self::Slot => "slot",
         }
     }
+
+    fn of(text: &str) -> Self {
+        match text {
+            "field" => Self::Field,
+            _ => Self::Slot,
+        }
+    }
 }
 
 /// A setting of a connector for all credentials of an environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSetting {
     /// The field's or slot's name in the manifest.
     pub name: String,
@@ -254,11 +267,7 @@ impl Control {
         .await?;
         let setting = |(name, kind, value): (String, String, String)| AppSetting {
             name,
-            kind: if kind == "field" {
-                SettingKind::Field
-            } else {
-                SettingKind::Slot
-            },
+            kind: SettingKind::of(&kind),
             value,
         };
         Ok(rows.into_iter().map(setting).collect())

@@ -15,7 +15,7 @@
 //! behind those that were due before. Whoever changes a lane's jobs locks the
 //! lane's row, so that no due time is lost between two of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::database::{FromRow, Row, Tx, Value, query, statement};
 use crate::dialect::{Dialect, Insert, Type};
@@ -229,6 +229,17 @@ impl Lease {
     }
 }
 
+/// Holds a sync's or a write's jobs, or one of them: who locks a job and what
+/// belongs to it locks the job first, as those do who work on it.
+pub(crate) async fn hold(tx: &mut Tx, queue: Queue, lane: &str, name: Option<&str>) -> Result<()> {
+    let held = tx.dialect().text(
+        "SELECT id FROM host_jobs WHERE queue = $1 AND lane = $2 \
+         AND name = coalesce($3, name) ORDER BY id {held}",
+    );
+    let held = statement(held).bind(queue.name).bind(lane).bind(name);
+    held.all::<i64>(tx).await.map(drop)
+}
+
 /// Takes a job off the list, whoever works on it.
 pub(crate) async fn cancel(tx: &mut Tx, queue: Queue, lane: &str, name: &str) -> Result<()> {
     let cancel = query("DELETE FROM host_jobs WHERE queue = $1 AND name = $2");
@@ -266,22 +277,45 @@ const LANE_DUE: &str = "
 /// A lane that waits for a claim already keeps its place; one that has something
 /// again goes behind those that wait, however long its jobs have been due.
 async fn refresh_lane(tx: &mut Tx, queue: Queue, lane: &str) -> Result<()> {
-    let held = tx
-        .dialect()
-        .text("SELECT lane FROM host_lanes WHERE queue = $1 AND lane = $2 {held}");
-    let held = statement(held).bind(queue.name).bind(lane);
-    let _: Option<String> = held.optional(&mut *tx).await?;
-    let due = tx.dialect().text(&format!(
+    refresh_lanes(tx, queue, vec![lane.to_owned()]).await
+}
+
+/// Finds out when lanes have something for a claim; those without jobs go. The
+/// lanes' rows are locked first, by a statement of its own: only what the next
+/// one sees is sure to be all.
+async fn refresh_lanes(tx: &mut Tx, queue: Queue, lanes: Vec<String>) -> Result<()> {
+    let dialect = tx.dialect();
+    let held = dialect.text(&format!(
+        "SELECT lane FROM host_lanes WHERE queue = $1 AND lane {} ORDER BY lane {{held}}",
+        dialect.in_list("$2")
+    ));
+    let held: Vec<String> = statement(held)
+        .bind(queue.name)
+        .bind(lanes)
+        .all(&mut *tx)
+        .await?;
+    let due = dialect.text(&format!(
         "UPDATE host_lanes SET due_at = CASE WHEN {LANE_DUE} < {{now}} \
          THEN {{least}}(coalesce(due_at, {{now}}), {{now}}) ELSE {LANE_DUE} END \
-         WHERE queue = $1 AND lane = $3 RETURNING due_at"
+         WHERE queue = $1 AND lane {}",
+        dialect.in_list("$3")
     ));
-    let due = statement(due).bind(queue.name).bind(queue.per_lane).bind(lane);
-    if due.optional::<Option<i64>>(&mut *tx).await? == Some(None) {
-        let gone = query("DELETE FROM host_lanes WHERE queue = $1 AND lane = $2");
-        gone.bind(queue.name).bind(lane).execute(&mut *tx).await?;
-    }
-    Ok(())
+    statement(due)
+        .bind(queue.name)
+        .bind(queue.per_lane)
+        .bind(held.clone())
+        .execute(&mut *tx)
+        .await?;
+    let gone = format!(
+        "DELETE FROM host_lanes WHERE queue = $1 AND due_at IS NULL AND lane {}",
+        dialect.in_list("$2")
+    );
+    statement(gone)
+        .bind(queue.name)
+        .bind(held)
+        .execute(&mut *tx)
+        .await
+        .map(drop)
 }
 
 impl EnvStore {
@@ -482,7 +516,7 @@ impl EnvStore {
         ));
         let ids: Vec<i64> = leases.iter().map(|lease| lease.id).collect();
         let held: Vec<(i64, i64)> = statement(held).bind(ids).all(&mut tx).await?;
-        let held: std::collections::HashSet<(i64, i64)> = held.into_iter().collect();
+        let held: HashSet<(i64, i64)> = held.into_iter().collect();
         let ours: Vec<&Lease> = leases
             .iter()
             .filter(|lease| held.contains(&(lease.id, lease.token)))
@@ -500,11 +534,8 @@ impl EnvStore {
         ] {
             statement(done).bind(ids.clone()).execute(&mut tx).await?;
         }
-        let lanes: std::collections::BTreeSet<&str> =
-            ours.iter().map(|lease| lease.lane.as_str()).collect();
-        for lane in lanes {
-            refresh_lane(&mut tx, queue, lane).await?;
-        }
+        let lanes: BTreeSet<String> = ours.iter().map(|lease| lease.lane.clone()).collect();
+        refresh_lanes(&mut tx, queue, lanes.into_iter().collect()).await?;
         self.db.commit(tx).await?;
         Ok(count)
     }

@@ -11,11 +11,14 @@
 mod changes;
 mod control;
 mod credentials;
+mod customers;
 mod database;
 mod dialect;
 mod environment;
+mod erase;
 mod error;
 mod ids;
+mod index_requests;
 mod jobs;
 mod keys;
 mod landing;
@@ -27,6 +30,7 @@ mod signals;
 mod state;
 mod sync_state;
 mod table;
+mod transfer;
 mod writes;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,6 +43,7 @@ pub use control::{AppKeys, AppSetting, Control, Environment, NewEnvironment, Set
 pub use credentials::{Consumer, Credential, CredentialChange, CredentialStatus};
 pub use database::{Databases, Location, LocationError};
 pub use environment::EnvStore;
+pub use erase::{CustomerSchemas, environment_in, erase};
 pub use error::{Result, StoreError};
 pub use ids::{RecordIds, Reference, ReferenceIds, new_credential_id, record_id};
 pub use jobs::{HOUSE, Lease, NewJob, Queue, SETTLE, SYNC};
@@ -48,6 +53,7 @@ pub use outbox::{CREDENTIAL, EVENT_IDS_MAX, EVENTS_MAX, Event, EventQuery, Event
 pub use reading::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, StoredId};
 pub use signals::Signals;
 pub use state::{Expected, STATE_KEY_MAX, STATE_KEYS_MAX, STATE_VALUE_MAX, StateValue};
+pub use transfer::backup_note;
 pub use writes::{Begun, Candidate, NewWrite, OpenWrite};
 pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
 

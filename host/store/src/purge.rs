@@ -41,6 +41,12 @@ impl EnvStore {
     /// [`EnvStore::purge`]. [`StoreError::NotFound`] if there is none.
     pub async fn revoke_credential(&self, id: &str) -> Result<()> {
         let mut tx = self.db.write().await?;
+        // In the order of those who land: job, sync, and what that refers to.
+        jobs::hold(&mut tx, SYNC, id, None).await?;
+        let syncs = tx.dialect().text(
+            "SELECT entity FROM host_sync WHERE credential_id = $1 ORDER BY entity {held}",
+        );
+        statement(syncs).bind(id).all::<String>(&mut tx).await?;
         let credential: Option<Credential> = query("SELECT * FROM host_credentials WHERE id = $1")
             .bind(id)
             .optional(&mut tx)
@@ -71,6 +77,13 @@ impl EnvStore {
         self.table(entity)?;
         let mut tx = self.db.write().await?;
         let name = sync_name(credential_id, entity);
+        // In the order of those who land.
+        jobs::hold(&mut tx, SYNC, credential_id, Some(&name)).await?;
+        let sync = tx.dialect().text(
+            "SELECT entity FROM host_sync WHERE credential_id = $1 AND entity = $2 {held}",
+        );
+        let sync = statement(sync).bind(credential_id).bind(entity);
+        sync.all::<String>(&mut tx).await?;
         changes::note(&mut tx, credential_id).await?;
         jobs::cancel(&mut tx, SYNC, credential_id, &name).await?;
         for table in ["host_sync", "host_quarantine"] {

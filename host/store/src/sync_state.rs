@@ -218,8 +218,12 @@ impl EnvStore {
         lease: Option<&Lease>,
     ) -> Result<()> {
         let mut tx = self.db.write().await?;
-        if let Some(lease) = lease {
-            lease.check(&mut tx).await?;
+        match lease {
+            Some(lease) => lease.check(&mut tx).await?,
+            None => {
+                let name = sync_name(credential_id, entity);
+                jobs::hold(&mut tx, SYNC, credential_id, Some(&name)).await?;
+            }
         }
         let keys_behind =
             reschedule(self, &mut tx, credential_id, entity, schedule, lease).await?;

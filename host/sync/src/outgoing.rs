@@ -358,8 +358,13 @@ impl Writer {
                 return Err(error);
             }
         };
-        let stored = self.store(target, &call, act, written, prepared.ignored, lease);
-        let wrote = stored.await;
+        let wrote = match written {
+            Some(written) => {
+                self.store(target, &call, written, prepared.ignored, lease)
+                    .await
+            }
+            None => self.erase(target, act, upstream, lease).await,
+        };
         match &wrote {
             Err(_) => self.leave(target, lease).await,
             Ok(Wrote::Record { json, .. }) if act.id().is_none() => {
@@ -529,32 +534,20 @@ impl Writer {
         &self,
         target: Target<'_>,
         call: &Call<'_>,
-        act: &Act,
-        written: Option<Written>,
+        written: Written,
         ignored: Vec<String>,
         lease: &Lease,
     ) -> Result<Wrote, WriteError> {
         let store = target.environment.store();
         let (credential, entity) = (&target.live.credential, target.entity);
         let item = match written {
-            None => {
-                let id = act.id().unwrap_or_default();
-                let stamp = store.next_stamp().await.map_err(unstored)?;
-                let gone = self.upstream(target, id).await;
-                let mut page = Page::new(credential, &entity.name, stamp, now());
-                page.deleted.extend(gone.ok());
-                let answer = |_: Option<&str>| Answer::of_record(None, Vec::new());
-                let settled = store.settle_write(lease, entity, id, Some(page), answer).await;
-                settled.map_err(unstored)?;
-                return Ok(Wrote::Deleted);
-            }
-            Some(Written::Accepted) => {
+            Written::Accepted => {
                 let accepted = store.accept_write(lease, Answer::accepted()).await;
                 accepted.map_err(unstored)?;
                 return Ok(Wrote::Accepted);
             }
-            Some(Written::Item(item)) => item,
-            Some(Written::Id(id)) => self.look_up(target, call, id).await?,
+            Written::Item(item) => item,
+            Written::Id(id) => self.look_up(target, call, id).await?,
         };
         let incoming = Incoming {
             entity,
@@ -575,6 +568,26 @@ impl Writer {
         let (json, _) = settled.map_err(unstored)?;
         let json = json.ok_or(WriteError::NotFound)?;
         Ok(Wrote::Record { json, ignored })
+    }
+
+    /// Removes what the app has deleted.
+    async fn erase(
+        &self,
+        target: Target<'_>,
+        act: &Act,
+        upstream: Option<&str>,
+        lease: &Lease,
+    ) -> Result<Wrote, WriteError> {
+        let store = target.environment.store();
+        let (credential, entity) = (&target.live.credential, target.entity);
+        let stamp = store.next_stamp().await.map_err(unstored)?;
+        let mut page = Page::new(credential, &entity.name, stamp, now());
+        page.deleted.extend(upstream.map(str::to_owned));
+        let id = act.id().unwrap_or_default();
+        let answer = |_: Option<&str>| Answer::of_record(None, Vec::new());
+        let settled = store.settle_write(lease, entity, id, Some(page), answer);
+        settled.await.map_err(unstored)?;
+        Ok(Wrote::Deleted)
     }
 
     async fn look_up(

@@ -14,6 +14,11 @@ use crate::Handler;
 const SEQUENCER: &str = "sequencer";
 /// Clears away what is old.
 const CLEANING: &str = "cleaning";
+/// Makes the indexes that customers ask for, for as long as it holds its lease.
+const INDEXES: &str = "indexes";
+/// How often requests are looked for without a signal, and how often at most.
+const ASKED: Duration = Duration::from_secs(60);
+const ASKED_FIRST: Duration = Duration::from_secs(1);
 /// How long the sequencer waits without a signal before looking anyway.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is cleaned.
@@ -49,7 +54,10 @@ impl House {
             name: name.to_owned(),
             due_at: now(),
         };
-        let jobs = vec![job(SEQUENCER), job(CLEANING)];
+        let mut jobs = vec![job(SEQUENCER), job(CLEANING)];
+        if store.is_shared() {
+            jobs.push(job(INDEXES));
+        }
         store.enter_jobs(HOUSE, jobs).await
     }
 
@@ -67,6 +75,26 @@ impl House {
         }
         // What was committed before the stop is numbered before the lease goes.
         while store.number_events(lease).await? > 0 {}
+        Ok(())
+    }
+
+    async fn index(store: &EnvStore, lease: &Lease, stop: &watch::Receiver<bool>) -> Result<()> {
+        let mut work = store.work();
+        let mut stop = stop.clone();
+        while !*stop.borrow() {
+            work.mark_unchanged();
+            store.make_requested_indexes(lease).await?;
+            tokio::select! {
+                () = tokio::time::sleep(ASKED) => {}
+                _ = work.changed() => {}
+                _ = stop.changed() => {}
+            }
+            // Most signals are about other work.
+            tokio::select! {
+                () = tokio::time::sleep(ASKED_FIRST) => {}
+                _ = stop.changed() => {}
+            }
+        }
         Ok(())
     }
 
@@ -105,6 +133,7 @@ impl Handler for House {
         match lease.name.as_str() {
             SEQUENCER => Self::number(store, lease, stop).await,
             CLEANING => self.clean(store, lease).await,
+            INDEXES => Self::index(store, lease, stop).await,
             // Of a newer version of the program, which will do it.
             _ => store.job_again(lease, now().saturating_add(60_000)).await,
         }

@@ -15,6 +15,7 @@ mod reads;
 mod report;
 mod stage;
 mod wire;
+mod work;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum What {
     P3,
     /// The first sync of an account.
     FirstSync,
+    /// Landing pages and claiming jobs, on SQLite and on Postgres.
+    Store,
     /// All of them.
     All,
     /// A load generator.
@@ -98,7 +101,13 @@ fn compare(options: &Options) -> Result<()> {
     let (rounds, people) = (options.rounds.max(1), options.people);
     let mut reports: Vec<Report> = Vec::new();
     let wanted: &[What] = match &options.what {
-        What::All => &[What::P1, What::P2, What::P3, What::FirstSync],
+        What::All => &[
+            What::P1,
+            What::P2,
+            What::P3,
+            What::FirstSync,
+            What::Store,
+        ],
         one => std::slice::from_ref(one),
     };
     for what in wanted {
@@ -106,6 +115,7 @@ fn compare(options: &Options) -> Result<()> {
             What::P1 => instance::measure(rounds, &component)?,
             What::P2 => page::measure(rounds, &component)?,
             What::P3 => instance::runtime()?.block_on(reads::measure(&programs, rounds))?,
+            What::Store => instance::runtime()?.block_on(work::measure(rounds.min(5)))?,
             _ => {
                 let rounds = if people >= 1_000_000 { 1 } else { rounds };
                 instance::runtime()?.block_on(first_sync::measure(&programs, rounds, people))?

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rollout_catalog::{Catalog, Category};
-use rollout_store::{EnvStore, ListQuery};
+use rollout_store::{Databases, EnvStore, ListQuery, Location, Migrate};
 use serde_json::Value;
 
 use crate::baseline::Plan;
@@ -184,7 +184,14 @@ async fn plan(stage: &Stage, credential: &str, bytes: String) -> Result<Plan> {
     let people = catalog
         .entity(Category::Crm, "people")
         .context("the catalogue has people")?;
-    let other = EnvStore::open(&stage.file("statement.sqlite"), &catalog).await?;
+    let other = EnvStore::open(
+        &Databases::default(),
+        &Location::File(stage.file("statement.sqlite")),
+        "bench",
+        &catalog,
+        Migrate::Run,
+    )
+    .await?;
     let sql = other.list_sql(&ListQuery::new(credential, people, LIMIT))?;
     other.close().await;
     let start = format!("\"{}\":[", people.collection);

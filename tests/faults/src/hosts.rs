@@ -301,6 +301,8 @@ fn configuration(options: &Options, around: &Surroundings<'_>) -> String {
         ("sync.retry_longest".into(), "2s".into()),
         ("work.lease".into(), lease.into()),
         ("work.renew".into(), renew.into()),
+        // Long after what the relay still holds has reached the app.
+        ("work.settle_patience".into(), "4s".into()),
     ];
     if let Some((control, _)) = &around.databases {
         settings.push(("control.database_url".into(), control.as_str().into()));

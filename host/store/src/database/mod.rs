@@ -132,6 +132,15 @@ impl Db {
         Ok(())
     }
 
+    /// Runs a statement of Postgres outside of any transaction, for as long as it
+    /// takes. It waits two seconds for locks.
+    pub(crate) async fn alone(&self, sql: String) -> Result<()> {
+        match self {
+            Self::Postgres(pool) => pool.alone(sql).await,
+            Self::Sqlite { .. } => Err(StoreError::Internal("a file locks as a whole".to_owned())),
+        }
+    }
+
     pub(crate) async fn ping(&self) -> Result<()> {
         query("SELECT 1").execute(self).await.map(drop)
     }

@@ -27,6 +27,8 @@ const SERVER_VERSION: i64 = 150_000;
 
 /// How long a call waits for its turn at a connection, or for a new one.
 const TURN_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long opening waits for a server to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that had nothing to do for so long is closed.
 const IDLE: Duration = Duration::from_secs(60);
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -163,10 +165,12 @@ impl Pool {
     /// Refuses what can't be used, with a reason.
     async fn check(&self) -> Result<()> {
         // Not through the pool, which tries again until its time is up.
-        let mut connection = answered(<sqlx::PgConnection as sqlx::Connection>::connect_with(
-            &self.options,
-        ))
-        .await?;
+        let connecting = <sqlx::PgConnection as sqlx::Connection>::connect_with(&self.options);
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let mut connection = connecting.map_err(|_| {
+            let seconds = CONNECT_TIMEOUT.as_secs();
+            StoreError::Unavailable(format!("its server did not answer within {seconds} s"))
+        })??;
         let (version, encoding): (String, String) = sqlx::query_as(
             "SELECT current_setting('server_version_num'), current_setting('server_encoding')",
         )
@@ -198,6 +202,18 @@ impl Pool {
         let turn = self.turn().await?;
         let tx = answered(self.pool.begin_with(statement)).await?;
         Ok(Tx::Postgres { tx, turn })
+    }
+
+    /// Runs a statement on a connection of its own, without a limit of time.
+    pub(super) async fn alone(&self, sql: String) -> Result<()> {
+        use sqlx::Connection as _;
+        let _turn = self.turn().await?;
+        let options = self.options.clone();
+        let options = options.options([("statement_timeout", "0"), ("lock_timeout", "2s")]);
+        let mut connection = answered(sqlx::PgConnection::connect_with(&options)).await?;
+        let sql = sqlx::AssertSqlSafe(sql);
+        sqlx::raw_sql(sql).execute(&mut connection).await?;
+        Ok(connection.close().await?)
     }
 
     /// Waits for the turn to use one of the server's connections.

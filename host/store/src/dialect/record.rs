@@ -6,7 +6,7 @@
 
 use rollout_catalog::{Entity, Field, Kind, Match};
 
-use super::{Dialect, literal, quote};
+use super::{Dialect, Type, literal, quote};
 
 /// Arguments per call of `concat`, well below what any database allows.
 const ARGUMENTS: usize = 90;
@@ -74,12 +74,25 @@ impl Dialect {
     fn time(self, column: &str) -> String {
         match self {
             Self::Sqlite => format!("json_quote({column})"),
-            Self::Postgres => format!(
-                "coalesce('\"' || to_char({column} AT TIME ZONE 'UTC', \
+            Self::Postgres => {
+                let time = self.portable(column, Type::Time);
+                format!("coalesce('\"' || {time} || '\"', 'null')")
+            }
+        }
+    }
+
+    /// A column as it can be read into a value: JSON and times as the API writes
+    /// them are texts.
+    pub(crate) fn portable(self, column: &str, kind: Type) -> String {
+        match (self, kind) {
+            (Self::Postgres, Type::Json) => format!("{column}::text"),
+            (Self::Postgres, Type::Time) => format!(
+                "to_char({column} AT TIME ZONE 'UTC', \
                  CASE WHEN date_trunc('second', {column}) = {column} \
                  THEN 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"' \
-                 ELSE 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"' END) || '\"', 'null')"
+                 ELSE 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"' END)"
             ),
+            _ => column.to_owned(),
         }
     }
 

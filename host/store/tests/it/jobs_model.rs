@@ -245,7 +245,8 @@ fn jobs_follow_the_model() {
 
 /// Lanes that say nothing, or too late, about a job of theirs that could begin.
 fn forgotten(queue: Queue) -> String {
-    let now = now();
+    // Whoever asks is a little behind the database.
+    let now = now() + FUTURE / 10;
     let Queue { name, per_lane } = queue;
     format!(
         "SELECT COUNT(*) FROM host_jobs j LEFT JOIN host_lanes l ON l.queue = j.queue AND l.lane = j.lane \

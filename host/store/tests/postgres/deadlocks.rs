@@ -24,7 +24,7 @@ async fn a_credential_is_deleted_while_its_sync_lands() {
     for round in 0..ROUNDS {
         fixture.start_over(&format!("round {round}")).await;
         let landing = async {
-            for n in 0.. {
+            for n in 0..500 {
                 let mut page = fixture.page().await;
                 page.records = vec![fixture.person(&n.to_string(), json!({}))];
                 page.quarantined = vec![Quarantined {
