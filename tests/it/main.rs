@@ -17,11 +17,14 @@
 
 mod api_connecting;
 mod api_errors;
+mod api_feed;
+mod api_idempotency;
 mod api_openapi;
 mod api_reads;
 mod api_writes;
 mod api_writes_refused;
 mod cli_commands;
+mod cli_environments;
 mod cli_serving;
 mod faults_kill;
 mod fixtures;
@@ -30,9 +33,11 @@ mod misbehaving_greed;
 mod misbehaving_pages;
 mod misbehaving_requests;
 mod misbehaving_stage;
+mod postgres_api;
 mod secrets_at_rest;
 mod secrets_guests;
 mod secrets_text;
+mod sql_customer;
 mod sync_first;
 mod sync_incremental;
 mod sync_oracle;

@@ -101,6 +101,12 @@ impl Call<'_> {
         self.session.wrote()
     }
 
+    /// Lets requests that change something at the app leave only while `allowed` says
+    /// so; they are denied otherwise. What is allowed first counts.
+    pub fn write_while(&self, allowed: impl Fn() -> bool + Send + Sync + 'static) {
+        self.session.write_while(allowed);
+    }
+
     /// Blanks the account's secrets in a text that people will see.
     pub fn blank(&self, text: &str) -> String {
         self.session.blank(text)

@@ -209,9 +209,11 @@ impl Connectors {
             }
         }
         let now = now();
+        // Those that are new may be under way already, and have their order.
+        let known = store.sync_rows(&id).await?;
         store.plan_sync(&id, &names, now).await?;
         // What failed under the old keys gets its chance with the new ones.
-        for row in store.sync_rows(&id).await? {
+        for row in known {
             let status = match row.schedule.status {
                 SyncStatus::Failed | SyncStatus::Unavailable => SyncStatus::Pending,
                 status => status,

@@ -3,7 +3,7 @@
 //!
 //! Secrets stay in the egress's [`Access`]; nothing here can read them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
@@ -33,6 +33,8 @@ pub(crate) struct Session {
     store: Arc<EnvStore>,
     /// A request other than GET, HEAD or OPTIONS has left.
     wrote: AtomicBool,
+    /// Whether such a request may still leave; it may without.
+    may_write: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Session {
@@ -48,7 +50,14 @@ impl Session {
             egress,
             store,
             wrote: AtomicBool::new(false),
+            may_write: OnceLock::new(),
         }
+    }
+
+    /// Lets requests that change something leave only while `allowed` says so.
+    pub(crate) fn write_while(&self, allowed: impl Fn() -> bool + Send + Sync + 'static) {
+        // The first word counts.
+        let _ = self.may_write.set(Box::new(allowed));
     }
 
     /// Whether the call may have changed something at the app.
@@ -88,6 +97,11 @@ impl Session {
 impl Host for Session {
     async fn send(&self, request: http::Request) -> Result<http::Response, http::Failure> {
         if !matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
+            // At the last moment: what is sent can't be called back.
+            if self.may_write.get().is_some_and(|may| !may()) {
+                let text = "another process finds out what became of this write";
+                return Err(http::Failure::Denied(text.to_owned()));
+            }
             self.wrote.store(true, Ordering::Relaxed);
         }
         match self.egress.send(&self.grant, outgoing(request)).await {

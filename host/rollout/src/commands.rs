@@ -23,7 +23,7 @@ use crate::installation::{Installation, Wanted};
 use crate::serve;
 
 /// Runs a command that needs no more than one thread.
-fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -69,12 +69,14 @@ pub(crate) fn env_list(data: &Path, config: &Config, as_json: bool) -> Result<()
                     "name": one.name,
                     "clientId": one.client_id,
                     "databaseUrl": url,
+                    "held": one.held,
                 }));
             }
             println!("{}", Value::Array(shown));
         } else {
             for one in environments {
-                println!("{}\t{}", one.name, one.client_id);
+                let held = if one.held { "\theld" } else { "" };
+                println!("{}\t{}{held}", one.name, one.client_id);
             }
         }
         Ok(())
@@ -131,8 +133,9 @@ pub(crate) fn token_verify(data: &Path, config: &Config, text: &str) -> Result<(
                 )?
             }
         };
-        let secret = opened.client_secret(environment)?;
-        let claims = token::verify(text, &[secret.as_bytes()], unix_now())
+        let secrets = opened.valid_secrets(environment)?;
+        let secrets: Vec<&[u8]> = secrets.iter().map(String::as_bytes).collect();
+        let claims = token::verify(text, &secrets, unix_now())
             .with_context(|| format!("environment `{}` refuses it", environment.name))?;
         let left = claims.expires_at.saturating_sub(unix_now());
         println!(

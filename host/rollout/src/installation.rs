@@ -211,6 +211,18 @@ impl Installation {
         Ok(secret.text()?.to_owned())
     }
 
+    /// Every client secret that tokens may be signed with now.
+    pub(crate) fn valid_secrets(&self, environment: &Environment) -> Result<Vec<String>> {
+        let mut secrets = vec![self.client_secret(environment)?];
+        if let Some((sealed, until)) = &environment.old_secret
+            && *until > rollout_store::now()
+        {
+            let context = client_secret_context(&environment.name);
+            secrets.push(self.vault.open(&context, sealed)?.text()?.to_owned());
+        }
+        Ok(secrets)
+    }
+
     /// Makes the first environment of an installation that has none. Answers what
     /// is to be shown of it, once.
     pub(crate) async fn first_environment(&self, name: &str) -> Result<Option<Value>> {

@@ -3,12 +3,15 @@
 //! Everything that can go wrong before the host serves ends in one line on
 //! standard error and exit code 2, with nothing changed.
 
+mod backups;
 mod commands;
 mod config;
 mod data;
+mod environments;
 mod installation;
 mod keeper;
 mod serve;
+mod sql_users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,9 +19,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use rollout_store::{AppKeys, Migrate};
+use rollout_store::Migrate;
 
-use crate::installation::Wanted;
+use crate::environments::EnvCommand;
 
 /// One normalized API for your customers' CRMs, with every app a sandboxed
 /// connector.
@@ -83,43 +86,6 @@ enum Command {
 enum Migrating {
     Run,
     Check,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum AppKeyStyle {
-    Canonical,
-    Plain,
-}
-
-#[derive(Subcommand)]
-enum EnvCommand {
-    /// Create an environment and print its client id and secret.
-    Create {
-        /// Its name: lower-case letters, digits and hyphens.
-        name: String,
-        /// A client id of your own; made up otherwise.
-        #[arg(long)]
-        client_id: Option<String>,
-        /// A client secret of your own, at least 32 bytes; made up otherwise.
-        #[arg(long)]
-        client_secret: Option<String>,
-        /// Where its records are kept: postgres://USER:PASSWORD@HOST:5432/DATABASE. A
-        /// SQLite file in the data directory otherwise.
-        #[arg(long, value_name = "URL")]
-        database_url: Option<String>,
-        /// How app keys are written in its answers: follow-up-boss or followupboss.
-        #[arg(long, value_enum, default_value = "canonical")]
-        app_keys: AppKeyStyle,
-        /// Print one JSON object.
-        #[arg(long)]
-        json: bool,
-    },
-    /// List the environments, without secrets.
-    List {
-        /// Print a JSON array.
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 #[derive(Args)]
@@ -214,27 +180,7 @@ fn run(cli: Cli) -> Result<()> {
             };
             serve::run(config, data, serve::Options { role, migrate })
         }
-        Command::Env(EnvCommand::Create {
-            name,
-            client_id,
-            client_secret,
-            database_url,
-            app_keys,
-            json,
-        }) => {
-            let wanted = Wanted {
-                client_id,
-                client_secret,
-                database_url,
-                app_keys: match app_keys {
-                    AppKeyStyle::Canonical => AppKeys::Canonical,
-                    AppKeyStyle::Plain => AppKeys::Plain,
-                },
-                ..Wanted::named(&name)
-            };
-            commands::env_create(data, &config, wanted, json)
-        }
-        Command::Env(EnvCommand::List { json }) => commands::env_list(data, &config, json),
+        Command::Env(command) => environments::run(data, &config, command),
         Command::Token {
             command: Some(TokenCommand::Verify { token }),
             ..

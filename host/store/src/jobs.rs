@@ -201,7 +201,10 @@ impl Lease {
 
     /// The job is done, unless somebody wanted it once more while it ran.
     pub(crate) async fn finish(&self, tx: &mut Tx) -> Result<()> {
-        let done = query("DELETE FROM host_jobs WHERE id = $1 AND token = $2 AND again_at IS NULL");
+        let done = query(
+            "DELETE FROM host_jobs WHERE id = $1 AND token = $2 \
+             AND lease_until IS NOT NULL AND again_at IS NULL",
+        );
         let done = done.bind(self.id).bind(self.token).execute(&mut *tx);
         if done.await? == 0 && self.once_more(tx, None).await? == 0 {
             return Err(StoreError::LeaseLost);
@@ -222,7 +225,7 @@ impl Lease {
         let again = tx.dialect().text(
             "UPDATE host_jobs SET worker = NULL, lease_until = NULL, again_at = NULL, attempts = 0, \
              due_at = {least}(coalesce($3, again_at, due_at), coalesce(again_at, $3, due_at)) \
-             WHERE id = $1 AND token = $2",
+             WHERE id = $1 AND token = $2 AND lease_until IS NOT NULL",
         );
         let again = statement(again).bind(self.id).bind(self.token).bind(due_at);
         again.execute(&mut *tx).await
@@ -486,7 +489,8 @@ impl EnvStore {
     pub async fn release_lease(&self, lease: &Lease) -> Result<()> {
         let mut tx = self.db.write().await?;
         let back = query(
-            "UPDATE host_jobs SET worker = NULL, lease_until = NULL WHERE id = $1 AND token = $2",
+            "UPDATE host_jobs SET worker = NULL, lease_until = NULL, attempts = attempts - 1 \
+             WHERE id = $1 AND token = $2 AND lease_until IS NOT NULL",
         );
         let back = back.bind(lease.id).bind(lease.token);
         if back.execute(&mut tx).await? > 0 {

@@ -14,7 +14,7 @@ mod one;
 mod rest;
 mod rows;
 
-pub(crate) use backlog::{Backlogs, Gathered, Kept};
+pub(crate) use backlog::{Backlogs, Gathered};
 pub use one::{Change, OneRecord};
 
 use std::borrow::Cow;
@@ -147,7 +147,10 @@ impl EnvStore {
     /// another process has the sync.
     pub async fn land(&self, page: Page<'_>) -> Result<Outcome> {
         let ready = self.ready(page)?;
-        let mut gathered = self.gathered().await;
+        let Page {
+            credential, entity, ..
+        } = &ready.page;
+        let mut gathered = self.gathered(&credential.id, entity).await;
         let mut tx = self.db.write().await?;
         let (outcome, kept) = self.land_in(&mut tx, &mut gathered, ready).await?;
         self.db.commit(tx).await?;
@@ -166,17 +169,20 @@ impl EnvStore {
         Ok(Ready { page, candidates })
     }
 
-    /// Lands a page in a transaction. Once that is committed, `Kept` is to be
-    /// kept.
+    /// Lands a page in a transaction. Once that is committed, what it answers is to
+    /// be kept.
     pub(crate) async fn land_in(
         &self,
         tx: &mut Tx,
         gathered: &mut Gathered<'_>,
         ready: Ready<'_>,
-    ) -> Result<(Outcome, Kept)> {
+    ) -> Result<(Outcome, Option<Backlog>)> {
         let Ready { page, candidates } = ready;
         let table = self.table(page.entity)?;
         if let Some(lease) = page.lease {
+            if lease.sync() != Some((page.credential.id.as_str(), page.entity)) {
+                return Err(StoreError::LeaseLost);
+            }
             lease.check(tx).await?;
         }
         let fence = Fence::check(tx, &page).await?;
@@ -230,12 +236,7 @@ impl EnvStore {
         self.outbox
             .records(tx, page.credential, page.entity, initial, &told)
             .await?;
-        let kept = Kept {
-            credential_id: page.credential.id.clone(),
-            entity: page.entity.to_owned(),
-            backlog,
-        };
-        Ok((outcome, kept))
+        Ok((outcome, backlog))
     }
 }
 
@@ -243,6 +244,12 @@ impl EnvStore {
 pub(crate) struct Ready<'p> {
     page: Page<'p>,
     candidates: Vec<Candidate>,
+}
+
+impl Ready<'_> {
+    pub(crate) fn credential_id(&self) -> &str {
+        &self.page.credential.id
+    }
 }
 
 impl Outcome {

@@ -42,7 +42,8 @@ pub(crate) async fn begin(db: &Db, schema: &str) -> Result<Tx> {
             "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '2s'; \
              SET LOCAL idle_in_transaction_session_timeout = '60s'; \
              SELECT pg_catalog.pg_advisory_xact_lock(7301, pg_catalog.hashtext('{schema}')); \
-             CREATE SCHEMA IF NOT EXISTS {schema}"
+             DO $$ BEGIN IF pg_catalog.to_regnamespace('{schema}') IS NULL \
+             THEN CREATE SCHEMA {schema}; END IF; END $$"
         );
         statement(begin).script(&mut tx).await?;
     }
@@ -311,6 +312,7 @@ CREATE TABLE host_writes (
     request TEXT NOT NULL,
     body TEXT NOT NULL,
     stamp BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
     opened_at BIGINT NOT NULL,
     settled_at BIGINT,
     answer TEXT

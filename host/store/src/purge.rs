@@ -68,7 +68,7 @@ impl EnvStore {
         .await?;
         self.db.commit(tx).await?;
         self.signal();
-        self.gathered().await.forget(id);
+        self.forget_gathered(id);
         Ok(())
     }
 
@@ -141,7 +141,7 @@ impl EnvStore {
             .tables()
             .filter(|table| all || table.entity.name == purge.entity)
         {
-            self.purge_table(table, &purge.credential_id).await?;
+            self.purge_table(table, purge).await?;
         }
         if all {
             let (first, last) = id_range(purge.created_at);
@@ -150,7 +150,7 @@ impl EnvStore {
                     "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} \
                      WHERE id >= $1 AND id < $2 AND credential_id = $3 LIMIT $4)"
                 );
-                self.in_batches(&delete, |delete| {
+                self.in_batches(purge, &delete, |delete| {
                     delete
                         .bind(first.clone())
                         .bind(last.clone())
@@ -168,13 +168,14 @@ impl EnvStore {
         self.db.commit(tx).await
     }
 
-    async fn purge_table(&self, table: &Arc<EntityTable>, credential_id: &str) -> Result<()> {
+    async fn purge_table(&self, table: &Arc<EntityTable>, purge: &Purge) -> Result<()> {
+        let credential_id = &purge.credential_id;
         let rows = &table.sql_name;
         let delete = format!(
             "DELETE FROM {rows} WHERE host_seq IN \
              (SELECT host_seq FROM {rows} WHERE \"credentialId\" = $1 LIMIT $2)"
         );
-        self.in_batches(&delete, |delete| delete.bind(credential_id.to_owned()))
+        self.in_batches(purge, &delete, |delete| delete.bind(credential_id))
             .await?;
         if table.keyed.is_empty() {
             return Ok(());
@@ -187,15 +188,30 @@ impl EnvStore {
              AND NOT EXISTS (SELECT 1 FROM {rows} WHERE host_seq = seq) LIMIT $3)"
         );
         let (first, last) = Keys::new(credential_id).range();
-        self.in_batches(&delete, |delete| delete.bind(first).bind(last))
+        self.in_batches(purge, &delete, |delete| delete.bind(first).bind(last))
             .await
     }
 
     /// Repeats a statement, whose last parameter is the batch's size, until it
-    /// finds nothing more.
-    async fn in_batches(&self, delete: &str, bind: impl Fn(Query) -> Query) -> Result<()> {
+    /// finds nothing more. Two processes take turns: one that found nothing while
+    /// the other is at work would call the purge done.
+    async fn in_batches(
+        &self,
+        purge: &Purge,
+        delete: &str,
+        bind: impl Fn(Query) -> Query,
+    ) -> Result<()> {
+        let held = self.db.dialect().text(
+            "SELECT entity FROM host_purges WHERE credential_id = $1 AND entity = $2 {held}",
+        );
         loop {
             let mut tx = self.db.write().await?;
+            let held = statement(held.clone())
+                .bind(&purge.credential_id)
+                .bind(&purge.entity);
+            if held.optional::<String>(&mut tx).await?.is_none() {
+                return Ok(());
+            }
             let delete = bind(statement(delete.to_owned())).bind(BATCH);
             let deleted = delete.execute(&mut tx).await?;
             self.db.commit(tx).await?;

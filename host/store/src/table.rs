@@ -62,8 +62,11 @@ pub(crate) struct EntityTable {
     pub(crate) keys_name: String,
     /// The types of [`Entity::columns`].
     pub(crate) types: Vec<Type>,
-    /// The host's columns in the order of [`HOST_COLUMNS`], then the entity's.
-    pub(crate) landing: Insert,
+    /// New rows: the host's columns in the order of [`HOST_COLUMNS`], then the
+    /// entity's.
+    pub(crate) create: Insert,
+    /// The same for rows that are there.
+    pub(crate) update: Insert,
     pub(crate) key_insert: Insert,
     /// What is stored under a list of ids, as one JSON text.
     pub(crate) stored: Arc<str>,
@@ -149,7 +152,8 @@ impl EntityTable {
         Self {
             keyed: keyed(entity),
             stored: Arc::from(stored(dialect, &sql_name)),
-            landing: Insert::new(
+            create: Insert::new(dialect, &sql_name, &all, ""),
+            update: Insert::new(
                 dialect,
                 &sql_name,
                 &all,

@@ -13,7 +13,7 @@ use std::path::Path;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
-use crate::database::{FromRow, Row, Tx, Value, query, statement};
+use crate::database::{Db, FromRow, Row, Tx, Value, query, statement};
 use crate::dialect::{Dialect, Insert, Type, quote};
 use crate::{EnvStore, Result, StoreError, migrations};
 
@@ -96,17 +96,30 @@ impl EnvStore {
         self.release_all_leases().await.map(drop)
     }
 
-    /// Notes in the database that it is a backup, or no longer one. The note is
-    /// the caller's.
-    pub async fn note_backup(&self, note: Option<&str>) -> Result<()> {
+    /// Makes a SQLite database a backup, one file that nothing lies beside, and
+    /// closes it. The note is the caller's.
+    pub async fn close_as_backup(&self, note: &str) -> Result<()> {
         let mut tx = self.db.write().await?;
-        match note {
-            Some(note) => migrations::put(&mut tx, NOTE, note).await?,
-            None => {
-                let remove = query("DELETE FROM host_meta WHERE key = $1").bind(NOTE);
-                remove.execute(&mut tx).await?;
-            }
+        migrations::put(&mut tx, NOTE, note).await?;
+        self.db.commit(tx).await?;
+        if let Db::Sqlite {
+            writer, readers, ..
+        } = &self.db
+        {
+            readers.close().await;
+            sqlx::query("PRAGMA journal_mode = DELETE")
+                .execute(writer)
+                .await?;
         }
+        self.close().await;
+        Ok(())
+    }
+
+    /// Makes a backup an environment's database again.
+    pub async fn forget_backup(&self) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let remove = query("DELETE FROM host_meta WHERE key = $1").bind(NOTE);
+        remove.execute(&mut tx).await?;
         self.db.commit(tx).await
     }
 }

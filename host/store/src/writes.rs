@@ -70,7 +70,9 @@ pub struct OpenWrite {
     pub body: String,
     /// The number of the write sequence that was drawn before the app was asked.
     pub stamp: i64,
-    /// In milliseconds since 1970.
+    /// The last row of the entity at that time.
+    pub seq: i64,
+    /// When it began, or whoever carried it out gave up, in milliseconds since 1970.
     pub opened_at: i64,
 }
 
@@ -85,6 +87,7 @@ impl FromRow for OpenWrite {
             upstream_id: row.get("upstream_id")?,
             body: row.get("body")?,
             stamp: row.get("stamp")?,
+            seq: row.get("seq")?,
             opened_at: row.get("opened_at")?,
         })
     }
@@ -127,12 +130,15 @@ impl EnvStore {
         lease: i64,
     ) -> Result<Begun> {
         let stamp = self.next_stamp().await?;
+        let table = self.table(write.entity)?;
         let mut tx = self.db.write().await?;
-        let opened = query(
+        let opened = statement(format!(
             "INSERT INTO host_writes (id, credential_id, entity, operation, record_id, upstream_id, \
-             key, request, body, stamp, opened_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-             ON CONFLICT DO NOTHING",
-        )
+             key, request, body, stamp, opened_at, seq) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
+             (SELECT coalesce(MAX(host_seq), 0) FROM {})) ON CONFLICT DO NOTHING",
+            table.sql_name
+        ))
         .bind(write.id)
         .bind(write.credential_id)
         .bind(write.entity)
@@ -199,7 +205,8 @@ impl EnvStore {
         answer: impl FnOnce(Option<&str>) -> String + Send,
     ) -> Result<(Option<String>, Outcome)> {
         let ready = page.map(|page| self.ready(page)).transpose()?;
-        let mut gathered = self.gathered().await;
+        let credential_id = ready.as_ref().map_or("", |ready| ready.credential_id());
+        let mut gathered = self.gathered(credential_id, &entity.name).await;
         let mut tx = self.db.write().await?;
         lease.check(&mut tx).await?;
         let landed = match ready {
@@ -253,6 +260,22 @@ impl EnvStore {
         self.db.commit(tx).await
     }
 
+    /// Leaves a write whose outcome is not known to whoever settles it, from
+    /// `due_at` on, in milliseconds since 1970. The app may be at it still.
+    pub async fn leave_write(&self, lease: &Lease, due_at: i64) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        lease.check(&mut tx).await?;
+        query("UPDATE host_writes SET opened_at = $2 WHERE id = $1")
+            .bind(&lease.name)
+            .bind(now())
+            .execute(&mut tx)
+            .await?;
+        lease.again(&mut tx, due_at).await?;
+        self.db.commit(tx).await?;
+        self.signal();
+        Ok(())
+    }
+
     /// Forgets a write that did not happen: its key can be used again.
     pub async fn drop_write(&self, lease: &Lease) -> Result<()> {
         let mut tx = self.db.write().await?;
@@ -275,7 +298,8 @@ impl EnvStore {
     }
 
     /// Records that came or changed since a write began and that no other write
-    /// made, oldest first.
+    /// made, oldest first. New ones are told by their rows: the page that brought
+    /// them may have been asked for, and drawn its stamp, before the write began.
     pub async fn write_candidates(
         &self,
         write: &OpenWrite,
@@ -284,7 +308,7 @@ impl EnvStore {
     ) -> Result<Vec<Candidate>> {
         let table = self.table(&entity.name)?;
         let candidates = format!(
-            "SELECT \"id\", {} FROM {} WHERE {} = $1 AND host_stamp > $2 AND NOT EXISTS \
+            "SELECT \"id\", {} FROM {} WHERE {} = $1 AND (host_seq > $4 OR host_stamp > $2) AND NOT EXISTS \
              (SELECT 1 FROM host_writes w WHERE w.credential_id = $1 AND w.record_id = \"id\" \
              AND w.operation = 'create') ORDER BY host_seq LIMIT {}",
             table.record(entity)?,
@@ -295,7 +319,8 @@ impl EnvStore {
         let candidates = statement(candidates)
             .bind(&write.credential_id)
             .bind(write.stamp)
-            .bind(i64::from(limit));
+            .bind(i64::from(limit))
+            .bind(write.seq);
         let candidates: Vec<(String, String)> = candidates.all(&self.db).await?;
         Ok(candidates
             .into_iter()

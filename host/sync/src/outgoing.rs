@@ -18,7 +18,7 @@ use rollout_store::{
     Begun, CredentialStatus, Lease, NewWrite, Page, StoreError, now, record_id,
 };
 use rollout_vault::VaultError;
-use rollout_work::Leases;
+use rollout_work::{Hold, Leases};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -317,16 +317,16 @@ impl Writer {
             body: &body,
         };
         let began = Instant::now();
-        let lease = loop {
+        let hold = loop {
+            let asked = Instant::now();
             match self.leases.begin_write(target.environment, &new).await? {
-                Begun::New(lease) => break lease,
+                Begun::New(lease) => break self.leases.hold(target.environment, lease, asked),
                 Begun::Busy if began.elapsed() < TURN => tokio::time::sleep(TURN_LOOK).await,
                 Begun::Busy => return Err(WriteError::Busy),
                 earlier => return replayed(earlier),
             }
         };
-        let hold = self.leases.hold(target.environment, lease);
-        self.carry_out(target, &act, upstream.as_deref(), prepared, &hold.lease)
+        self.carry_out(target, &act, upstream.as_deref(), prepared, &hold)
             .await
     }
 
@@ -337,8 +337,9 @@ impl Writer {
         act: &Act,
         upstream: Option<&str>,
         prepared: Prepared,
-        lease: &Lease,
+        hold: &Hold,
     ) -> Result<Wrote, WriteError> {
+        let lease = &hold.lease;
         let store = target.environment.store();
         let call = match self.call(target).await {
             Ok(call) => call,
@@ -347,6 +348,10 @@ impl Writer {
                 return Err(error);
             }
         };
+        // Whoever has the lease after us may conclude from the app's silence that
+        // nothing was sent, and a client may send it again.
+        let until = hold.until.clone();
+        call.write_while(move || until.runs());
         let written = match self.ask(target, &call, act, upstream, &prepared, lease).await {
             Ok(written) => written,
             Err(error) => {
@@ -384,7 +389,7 @@ impl Writer {
         let soon = i64::try_from(SETTLE_FIRST.as_millis()).unwrap_or(i64::MAX);
         let soon = now().saturating_add(soon);
         // If that fails, the lease runs out, which comes to the same.
-        if let Err(error) = target.environment.store().job_again(lease, soon).await {
+        if let Err(error) = target.environment.store().leave_write(lease, soon).await {
             tracing::debug!(%error, write = lease.name, "a write is settled when its lease runs out");
         }
     }

@@ -45,8 +45,8 @@ pub struct Settler {
 pub struct SettleSettings {
     /// How many at once.
     pub parallel: usize,
-    /// How long after its beginning a write may still arrive at the app: so long
-    /// nothing is concluded from its not being there.
+    /// How long after its beginning, or after its maker gave up, a write may still
+    /// arrive at the app: so long nothing is concluded from its not being there.
     pub patience: Duration,
 }
 
@@ -103,7 +103,8 @@ impl Handler for Settler {
             Some(upstream) => self.settle_known(&case, upstream).await,
             None => self.settle_new(&case).await,
         };
-        let (environment, write, operation) = (&environment.name, &write.id, &write.operation);
+        let open = write;
+        let (environment, write, operation) = (&environment.name, &open.id, &open.operation);
         match settled {
             Ok(happened) => {
                 tracing::info!(environment, write, operation, happened, "a write is settled");
@@ -114,6 +115,9 @@ impl Handler for Settler {
                 tracing::info!(environment, write, operation, %error, "a write can't be settled yet");
                 let tries = u32::try_from(lease.attempts.clamp(1, 16)).unwrap_or(1);
                 let wait = WAIT_FIRST.saturating_mul(1 << (tries - 1)).min(WAIT_LONGEST);
+                // When its not being there counts, it counts at once.
+                let left = self.left(&open);
+                let wait = if left.is_zero() { wait } else { wait.min(left) };
                 let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                 store.job_later(lease, now().saturating_add(wait)).await
             }
@@ -259,9 +263,15 @@ impl Settler {
         self.forget(case).await
     }
 
+    /// How long nothing can be concluded from a write's not being there.
+    fn left(&self, write: &OpenWrite) -> Duration {
+        let age = now().saturating_sub(write.opened_at);
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or_default());
+        self.settings.patience.saturating_sub(age)
+    }
+
     async fn forget(&self, case: &Case<'_>) -> Result<bool, PassError> {
-        let age = now().saturating_sub(case.write.opened_at);
-        if u128::from(age.unsigned_abs()) < self.settings.patience.as_millis() {
+        if !self.left(case.write).is_zero() {
             let text = "the app does not have it, and may still be at it";
             return Err(PassError::Unclear(text));
         }

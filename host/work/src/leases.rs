@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use rollout_connectors::Environment;
@@ -21,6 +22,21 @@ struct Held {
     store: Arc<EnvStore>,
     token: i64,
     lost: watch::Sender<bool>,
+    until: Until,
+}
+
+/// Until when a lease certainly runs, by this process's clock: counted from
+/// before the database was asked for it.
+#[derive(Clone)]
+pub struct Until(Arc<Mutex<Instant>>);
+
+impl Until {
+    /// False as soon as another process may have the lease, without asking anybody.
+    /// For what the database can't fence, such as a request to an app: a process
+    /// that stood still goes on in the middle of what it was at.
+    pub fn runs(&self) -> bool {
+        Instant::now() < *self.0.lock()
+    }
 }
 
 /// A lease that is renewed for as long as this lives.
@@ -29,6 +45,8 @@ pub struct Hold {
     key: (String, i64),
     token: i64,
     lost: watch::Receiver<bool>,
+    /// Until when it runs.
+    pub until: Until,
     /// The lease itself.
     pub lease: Lease,
 }
@@ -62,15 +80,23 @@ impl Leases {
         store.begin_write(write, &self.worker, lease).await
     }
 
-    /// Keeps a lease from running out.
-    pub fn hold(self: &Arc<Self>, environment: &Environment, lease: Lease) -> Hold {
+    /// Keeps a lease from running out. `asked` is when the database was asked for
+    /// it, or before.
+    pub fn hold(
+        self: &Arc<Self>,
+        environment: &Environment,
+        lease: Lease,
+        asked: Instant,
+    ) -> Hold {
         let (id, token) = lease.renewal();
         let key = (environment.name.clone(), id);
         let (sender, lost) = watch::channel(false);
+        let until = Until(Arc::new(Mutex::new(asked + self.settings.lease)));
         let held = Held {
             store: environment.store().clone(),
             token,
             lost: sender,
+            until: until.clone(),
         };
         self.held.lock().insert(key.clone(), held);
         Hold {
@@ -78,6 +104,7 @@ impl Leases {
             key,
             token,
             lost,
+            until,
             lease,
         }
     }
@@ -97,8 +124,9 @@ impl Leases {
                 leases.push((*id, held.token));
             }
             for (environment, (store, leases)) in by_store {
+                let asked = Instant::now();
                 match store.renew_leases(&leases, self.settings.lease_ms()).await {
-                    Ok(still) => self.cut_off(&environment, &leases, &still),
+                    Ok(still) => self.note(&environment, &leases, &still, asked),
                     // What can't be renewed can't be committed either.
                     Err(error) => {
                         tracing::warn!(environment, %error, "leases can't be renewed");
@@ -108,13 +136,18 @@ impl Leases {
         }
     }
 
-    fn cut_off(&self, environment: &str, leases: &[(i64, i64)], still: &[i64]) {
+    fn note(&self, environment: &str, leases: &[(i64, i64)], still: &[i64], asked: Instant) {
         let held = self.held.lock();
-        for (id, token) in leases.iter().filter(|(id, _)| !still.contains(id)) {
-            if let Some(held) = held.get(&(environment.to_owned(), *id))
-                && held.token == *token
-            {
-                held.lost.send_replace(true);
+        for (id, token) in leases {
+            let held = held.get(&(environment.to_owned(), *id));
+            match held.filter(|held| held.token == *token) {
+                Some(held) if still.contains(id) => {
+                    *held.until.0.lock() = asked + self.settings.lease;
+                }
+                Some(held) => {
+                    held.lost.send_replace(true);
+                }
+                None => {}
             }
         }
     }

@@ -12,7 +12,7 @@ mod leases;
 mod workers;
 
 pub use house::{House, Keep};
-pub use leases::{Hold, Leases};
+pub use leases::{Hold, Leases, Until};
 pub use workers::{Handler, Workers};
 
 use std::time::Duration;

@@ -22,6 +22,8 @@ const TROUBLED: Duration = Duration::from_secs(1);
 /// most.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LONGEST: Duration = Duration::from_secs(300);
+/// How long a handler whose lease is gone may go on.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Knows what the jobs of a queue mean.
 #[async_trait]
@@ -171,6 +173,7 @@ impl Workers {
             let share = free.div_ceil(environments).max(1);
             let most = i64::try_from(share).unwrap_or(i64::MAX);
             let (worker, lease) = (self.leases.worker(), self.leases.settings().lease_ms());
+            let asked = Instant::now();
             let claimed = store.claim_jobs(queue, worker, most, lease).await?;
             if claimed.is_empty() {
                 // Somebody else was quicker, or is about to commit.
@@ -183,7 +186,7 @@ impl Workers {
                     environment: environment.clone(),
                     leases: self.leases.clone(),
                 };
-                jobs.spawn(work.run(lease, stop.clone()));
+                jobs.spawn(work.run(lease, asked, stop.clone()));
             }
         }
     }
@@ -205,12 +208,18 @@ impl Drop for Work {
 }
 
 impl Work {
-    async fn run(self, lease: Lease, stop: watch::Receiver<bool>) {
-        let mut hold = self.leases.hold(&self.environment, lease);
+    async fn run(self, lease: Lease, asked: Instant, stop: watch::Receiver<bool>) {
+        let mut hold = self.leases.hold(&self.environment, lease, asked);
         let lease = hold.lease.clone();
+        let lost = async {
+            hold.lost().await;
+            // A job that has just ended looks like one that was lost: what is left to
+            // do after its end is done. One that was lost can't commit anything.
+            tokio::time::sleep(LAST_WORDS).await;
+        };
         let result = tokio::select! {
             result = self.slot.handler.run(&self.environment, &lease, &stop) => result,
-            () = hold.lost() => Err(StoreError::LeaseLost),
+            () = lost => Err(StoreError::LeaseLost),
         };
         let store = self.environment.store();
         let (queue, name, environment) = (lease.queue.name, &lease.name, &self.environment.name);

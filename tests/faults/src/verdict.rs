@@ -217,7 +217,8 @@ impl Court<'_> {
                         .copied()
                         .unwrap_or_default()
                         .of(*entity),
-                    ready: account.ready.get().copied().unwrap_or_default().of(*entity),
+                    // One that never was: all may have come with the first sync.
+                    ready: (account.ready.get()).map_or(u64::MAX, |ready| ready.of(*entity)),
                     made: &self.made(account, *entity),
                 };
                 differences.extend(lives.check(View::Full, &full));

@@ -43,6 +43,7 @@ fn one_of_each() -> Vec<ApiError> {
         ApiError::entity_not_synced("notes"),
         ApiError::entity_unavailable("x"),
         ApiError::first_sync_failed("x"),
+        ApiError::environment_held(),
         ApiError::conflict("x"),
         ApiError::upstream_rejected("x"),
         ApiError::unsupported("x"),

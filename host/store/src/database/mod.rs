@@ -44,7 +44,7 @@ pub(crate) enum Db {
         readers: sqlx::SqlitePool,
         commits: AtomicU32,
     },
-    Postgres(postgres::Pool),
+    Postgres(Box<postgres::Pool>),
 }
 
 /// A transaction.
@@ -81,7 +81,7 @@ impl Db {
             }
             Location::Postgres(url) => {
                 let pool = postgres::Pool::open(databases, url, purpose).await?;
-                Ok(Self::Postgres(pool))
+                Ok(Self::Postgres(Box::new(pool)))
             }
         }
     }

@@ -245,8 +245,13 @@ pub(crate) fn clean(text: String) -> String {
     }
 }
 
-/// A time as the API writes it.
+/// A time as the API writes it. It has no more than milliseconds; a date without a
+/// time of day is kept as its midnight and one microsecond, and so told from that.
 pub(crate) fn time_of(text: &str) -> Option<OffsetDateTime> {
+    if text.len() == "2025-07-02".len() {
+        let midnight = OffsetDateTime::parse(&format!("{text}T00:00:00.000001Z"), &Rfc3339);
+        return midnight.ok();
+    }
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 

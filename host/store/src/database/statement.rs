@@ -241,16 +241,17 @@ impl Query {
         Ok(())
     }
 
-    /// Runs several statements without parameters, separated by `;`.
+    /// Runs several statements without parameters, separated by `;`, for as long as
+    /// that takes: an index may take long.
     pub(crate) async fn script<'a>(self, on: impl Into<On<'a>>) -> Result<()> {
         let script = sqlx::raw_sql(self.sql);
         match on.into() {
             On::Sqlite(connection) => script.execute(connection).await.map(drop)?,
             On::SqlitePool(pool) => script.execute(pool).await.map(drop)?,
-            On::Postgres(connection) => answered(script.execute(connection)).await.map(drop)?,
+            On::Postgres(connection) => script.execute(connection).await.map(drop)?,
             On::PostgresPool(pool) => {
                 let (mut connection, _turn) = pool.acquire().await?;
-                answered(script.execute(&mut *connection)).await.map(drop)?;
+                script.execute(&mut *connection).await.map(drop)?;
             }
         }
         Ok(())

@@ -83,7 +83,7 @@ impl Dialect {
             (
                 "{now}",
                 "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
-                "(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT",
+                "(extract(epoch FROM statement_timestamp()) * 1000)::BIGINT",
             ),
             ("{locked}", "", "FOR UPDATE SKIP LOCKED"),
             ("{held}", "", "FOR UPDATE"),

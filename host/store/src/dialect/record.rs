@@ -82,7 +82,7 @@ impl Dialect {
     }
 
     /// A column as it can be read into a value: JSON and times as the API writes
-    /// them are texts.
+    /// them are texts. What is finer than a millisecond is a date, see `time_of`.
     pub(crate) fn portable(self, column: &str, kind: Type) -> String {
         match (self, kind) {
             (Self::Postgres, Type::Json) => format!("{column}::text"),
@@ -90,7 +90,8 @@ impl Dialect {
                 "to_char({column} AT TIME ZONE 'UTC', \
                  CASE WHEN date_trunc('second', {column}) = {column} \
                  THEN 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"' \
-                 ELSE 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"' END)"
+                 WHEN date_trunc('milliseconds', {column}) = {column} \
+                 THEN 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"' ELSE 'YYYY-MM-DD' END)"
             ),
             _ => column.to_owned(),
         }

@@ -9,9 +9,12 @@
 //! can be made again from the rows.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use rollout_catalog::{Cell, Match};
-use tokio::sync::MutexGuard;
+use tokio::sync::OwnedMutexGuard;
 
 use super::{Fence, Landing, Page};
 use crate::database::{Row, Tx, Value, statement};
@@ -24,7 +27,14 @@ use crate::{EnvStore, Result, StoreError};
 const GATHERED_MAX: usize = 128 * 1024;
 
 /// Gathered keys by credential and entity.
-pub(crate) type Backlogs = HashMap<(String, String), Backlog>;
+#[derive(Debug, Default)]
+pub(crate) struct Backlogs {
+    by_sync: Mutex<HashMap<(String, String), Place>>,
+    /// Keys in all of them.
+    keys: AtomicUsize,
+}
+
+type Place = Arc<tokio::sync::Mutex<Option<Backlog>>>;
 
 /// The keys of one entity's rows behind `behind`.
 #[derive(Debug)]
@@ -36,20 +46,33 @@ pub(crate) struct Backlog {
     keys: Vec<(i64, i64)>,
 }
 
-/// What a page left to be entered.
-pub(crate) struct Kept {
-    pub(super) credential_id: String,
-    pub(super) entity: String,
-    pub(super) backlog: Option<Backlog>,
-}
-
 /// Whoever lands holds this from before his transaction until after it, so
 /// that what is gathered and what is stored agree.
-pub(crate) struct Gathered<'s>(MutexGuard<'s, Backlogs>);
+pub(crate) struct Gathered<'s> {
+    backlogs: &'s Backlogs,
+    backlog: OwnedMutexGuard<Option<Backlog>>,
+}
 
 impl EnvStore {
-    pub(crate) async fn gathered(&self) -> Gathered<'_> {
-        Gathered(self.backlogs.lock().await)
+    pub(crate) async fn gathered(&self, credential_id: &str, entity: &str) -> Gathered<'_> {
+        let name = (credential_id.to_owned(), entity.to_owned());
+        let place = self.backlogs.by_sync.lock().entry(name).or_default().clone();
+        Gathered {
+            backlogs: &self.backlogs,
+            backlog: place.lock_owned().await,
+        }
+    }
+
+    /// Drops what was gathered for a credential that is gone.
+    pub(crate) fn forget_gathered(&self, credential_id: &str) {
+        let mut by_sync = self.backlogs.by_sync.lock();
+        by_sync.retain(|(credential, _), place| {
+            let gone = credential == credential_id;
+            if gone && let Ok(backlog) = place.try_lock() {
+                self.backlogs.count_out(backlog.as_ref());
+            }
+            !gone
+        });
     }
 
     /// Enters what was gathered for an entity whose first pass is over: a page
@@ -63,6 +86,13 @@ impl EnvStore {
     }
 }
 
+impl Backlogs {
+    fn count_out(&self, backlog: Option<&Backlog>) {
+        let keys = backlog.map_or(0, |backlog| backlog.keys.len());
+        self.keys.fetch_sub(keys, Ordering::Relaxed);
+    }
+}
+
 impl Gathered<'_> {
     /// Takes what was gathered before the page, from the rows if need be. What
     /// is no sync's leaves it alone while the first pass runs.
@@ -73,8 +103,8 @@ impl Gathered<'_> {
         page: &Page<'_>,
         fence: &Fence,
     ) -> Result<Option<Backlog>> {
-        let name = (page.credential.id.clone(), page.entity.to_owned());
-        let kept = self.0.remove(&name);
+        let kept = self.backlog.take();
+        self.backlogs.count_out(kept.as_ref());
         let Some(behind) = fence.keys_behind else {
             return Ok(None);
         };
@@ -88,20 +118,16 @@ impl Gathered<'_> {
     }
 
     /// Keeps what a page that is stored now left to be entered.
-    pub(crate) fn keep(&mut self, kept: Kept) {
-        if let Some(backlog) = kept.backlog {
-            self.0.insert((kept.credential_id, kept.entity), backlog);
+    pub(crate) fn keep(&mut self, backlog: Option<Backlog>) {
+        if let Some(backlog) = backlog {
+            let keys = backlog.keys.len();
+            self.backlogs.keys.fetch_add(keys, Ordering::Relaxed);
+            *self.backlog = Some(backlog);
         }
     }
 
-    /// Drops what was gathered for a credential.
-    pub(crate) fn forget(&mut self, credential_id: &str) {
-        self.0
-            .retain(|(credential, _), _| credential != credential_id);
-    }
-
     pub(super) fn room(&self) -> usize {
-        GATHERED_MAX.saturating_sub(self.0.values().map(|backlog| backlog.keys.len()).sum())
+        GATHERED_MAX.saturating_sub(self.backlogs.keys.load(Ordering::Relaxed))
     }
 }
 
@@ -118,6 +144,10 @@ impl Backlog {
         behind: i64,
         token: i64,
     ) -> Result<Self> {
+        if table.keyed.is_empty() {
+            let keys = Vec::new();
+            return Ok(Self { behind, token, keys });
+        }
         let columns: Vec<String> = table
             .keyed
             .iter()

@@ -167,10 +167,10 @@ impl Landing<'_, '_> {
         let count = query(
             "SELECT COUNT(*) FROM host_quarantine WHERE credential_id = $1 AND entity = $2",
         );
-        Ok(count
+        count
             .bind(credential)
             .bind(entity)
             .one(&mut *self.tx)
-            .await?)
+            .await
     }
 }

@@ -111,7 +111,7 @@ impl Landing<'_, '_> {
         let mut first_seq = None;
         let mut keys = Vec::new();
         let mut reappeared = Vec::new();
-        let mut values = Vec::with_capacity(rows.len());
+        let (mut new, mut known) = (Vec::with_capacity(rows.len()), Vec::new());
         let now = api_time(self.page.now)?;
         for Row {
             mut candidate,
@@ -140,9 +140,14 @@ impl Landing<'_, '_> {
             };
             keys.extend(candidate.keys.drain(..).map(|key| (key, seq)));
             let updated = (!matches!(place, Place::Silent(_))).then(|| now.clone());
-            values.push(self.values(candidate, own, updated));
+            let values = self.values(candidate, own, updated);
+            match place {
+                Place::New { .. } => new.push(values),
+                Place::Told(_) | Place::Silent(_) => known.push(values),
+            }
         }
-        self.table.landing.run(self.tx, values).await?;
+        self.table.create.run(self.tx, new).await?;
+        self.table.update.run(self.tx, known).await?;
         self.keep_keys(keys, first_seq).await?;
         self.forget_tombstones(reappeared).await
     }

@@ -4,7 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rollout_store::{Cursor, Databases, EnvStore, ListQuery, Location, Migrate, Narrow, Page, SYNC};
+use rollout_store::{
+    Cursor, Databases, EnvStore, ListQuery, Location, Migrate, Narrow, Page, SYNC,
+};
 use serde_json::json;
 
 use super::fixture::{Fixture, LONG, NOW, OWNER, PEOPLE, WORKER, catalog_of, list, person};

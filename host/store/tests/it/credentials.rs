@@ -7,7 +7,7 @@ use rollout_store::{
 };
 use serde_json::json;
 
-use super::fixture::{Fixture, NOW, list, schedule, new_credential};
+use super::fixture::{Fixture, NOW, list, new_credential, schedule};
 
 fn secrets(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
@@ -168,7 +168,10 @@ async fn deleting_a_credential_leaves_nothing_of_it_and_everything_of_others() {
     let mut page = fixture.page().await;
     page.lease = None;
     let refused = store.land(page).await;
-    assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::NotFound(_))),
+        "{refused:?}"
+    );
     let query = ListQuery::new(&other.id, fixture.people(), 10);
     assert_eq!(list(store, &query).await.0.total, 1499);
     let again = store.delete_credential(&fixture.credential.id).await;
@@ -212,7 +215,10 @@ async fn an_entity_that_is_opted_out_starts_over() {
     assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
     fixture.lease = None;
     let refused = fixture.store.land(fixture.page().await).await;
-    assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::NotFound(_))),
+        "{refused:?}"
+    );
     assert_eq!(fixture.list(&fixture.query()).await.0.total, 0);
     fixture
         .store

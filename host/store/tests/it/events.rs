@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use rollout_store::{
-    CREDENTIAL, Credential, CredentialChange, CredentialStatus, EVENT_IDS_MAX, Event, EnvStore, EventQuery,
-    Events, HOUSE, Happened, Lease, NewJob, OneRecord, now, record_id,
+    CREDENTIAL, Credential, CredentialChange, CredentialStatus, EVENT_IDS_MAX, EnvStore, Event,
+    EventQuery, Events, HOUSE, Happened, Lease, NewJob, OneRecord, now, record_id,
 };
 use serde_json::{Value, json};
 
@@ -48,7 +48,9 @@ async fn feed(store: &EnvStore, query: &EventQuery<'_>) -> Events {
 /// Numbers what there is and answers what came behind a number.
 async fn behind(fixture: &Fixture, lease: &Lease, after: i64) -> Vec<Event> {
     number_all(&fixture.store, lease).await;
-    feed(&fixture.store, &EventQuery { after, ..all() }).await.events
+    feed(&fixture.store, &EventQuery { after, ..all() })
+        .await
+        .events
 }
 
 fn numbers(events: &Events) -> Vec<i64> {
@@ -63,8 +65,14 @@ async fn changes_are_told_and_nothing_else() {
     assert_eq!(number_all(store, &lease).await, 1);
     let events = feed(store, &all()).await;
     let connected = &events.events[0];
-    assert_eq!((connected.number, connected.name()), (1, "credentialCreated".to_owned()));
-    assert_eq!((connected.kind.as_str(), connected.initial), (CREDENTIAL, false));
+    assert_eq!(
+        (connected.number, connected.name()),
+        (1, "credentialCreated".to_owned())
+    );
+    assert_eq!(
+        (connected.kind.as_str(), connected.initial),
+        (CREDENTIAL, false)
+    );
     let data: Value = serde_json::from_str(connected.data.as_deref().unwrap()).unwrap();
     assert_eq!(data["consumerKeys"], json!(["alice"]));
     assert_eq!((events.next, events.more, events.first), (1, false, 1));
@@ -75,7 +83,10 @@ async fn changes_are_told_and_nothing_else() {
     let told = behind(&fixture, &lease, 1).await;
     assert_eq!(told.len(), 1);
     assert!(told[0].initial, "a first pass");
-    assert_eq!((told[0].name().as_str(), told[0].ids.len()), ("peopleCreated", 2));
+    assert_eq!(
+        (told[0].name().as_str(), told[0].ids.len()),
+        ("peopleCreated", 2)
+    );
     assert_eq!(told[0].credential_id, fixture.credential.id);
 
     fixture.finish_first_pass().await;
@@ -91,10 +102,13 @@ async fn changes_are_told_and_nothing_else() {
     page.deleted = vec!["2".to_owned()];
     store.land(page).await.unwrap();
     let told = behind(&fixture, &lease, 2).await;
-    let told: BTreeSet<(String, Vec<String>, bool)> =
-        told.into_iter().map(|event| (event.name(), event.ids, event.initial)).collect();
+    let told: BTreeSet<(String, Vec<String>, bool)> = told
+        .into_iter()
+        .map(|event| (event.name(), event.ids, event.initial))
+        .collect();
     let expected = [("Created", "3"), ("Updated", "1"), ("Deleted", "2")];
-    let expected = expected.map(|(happened, upstream)| (format!("people{happened}"), vec![id(upstream)], false));
+    let expected = expected
+        .map(|(happened, upstream)| (format!("people{happened}"), vec![id(upstream)], false));
     assert_eq!(told, BTreeSet::from(expected));
 }
 
@@ -132,13 +146,28 @@ async fn a_write_through_the_api_is_told_once() {
     write("b").await;
     write("b").await;
     let credential = &fixture.credential;
-    fixture.store.delete_one(credential, "people", "1").await.unwrap();
-    fixture.store.delete_one(credential, "people", "1").await.unwrap();
+    fixture
+        .store
+        .delete_one(credential, "people", "1")
+        .await
+        .unwrap();
+    fixture
+        .store
+        .delete_one(credential, "people", "1")
+        .await
+        .unwrap();
     number_all(&fixture.store, &lease).await;
-    let query = EventQuery { after: 1, initial: false, ..all() };
+    let query = EventQuery {
+        after: 1,
+        initial: false,
+        ..all()
+    };
     let told = feed(&fixture.store, &query).await.events;
     let told: Vec<Happened> = told.iter().map(|event| event.happened).collect();
-    assert_eq!(told, [Happened::Created, Happened::Updated, Happened::Deleted]);
+    assert_eq!(
+        told,
+        [Happened::Created, Happened::Updated, Happened::Deleted]
+    );
 }
 
 #[tokio::test]
@@ -151,17 +180,31 @@ async fn what_becomes_of_a_credential_is_told() {
             status: Some(status),
             ..Default::default()
         };
-        store.update_credential(&fixture.credential.id, &change).await.unwrap();
+        store
+            .update_credential(&fixture.credential.id, &change)
+            .await
+            .unwrap();
     };
     set(CredentialStatus::Ok).await;
     set(CredentialStatus::Broken("revoked".to_owned())).await;
     set(CredentialStatus::Broken("still revoked".to_owned())).await;
     set(CredentialStatus::Ok).await;
-    store.delete_credential(&fixture.credential.id).await.unwrap();
+    store
+        .delete_credential(&fixture.credential.id)
+        .await
+        .unwrap();
     let told = behind(&fixture, &lease, 1).await;
     let names: Vec<String> = told.iter().map(Event::name).collect();
-    assert_eq!(names, ["credentialBroken", "credentialRestored", "credentialDeleted"]);
-    let data = |event: &Event| -> Value { serde_json::from_str(event.data.as_deref().unwrap()).unwrap() };
+    assert_eq!(
+        names,
+        [
+            "credentialBroken",
+            "credentialRestored",
+            "credentialDeleted"
+        ]
+    );
+    let data =
+        |event: &Event| -> Value { serde_json::from_str(event.data.as_deref().unwrap()).unwrap() };
     assert_eq!(data(&told[0])["reason"], "revoked");
     assert_eq!(data(&told[2])["consumerKeys"], json!(["alice"]));
 }
@@ -188,9 +231,16 @@ async fn the_feed_is_read_on_from_next() {
     assert_eq!(numbers(&feed(store, &all()).await), Vec::from_iter(1..=23));
 
     let other = Some(other.id.as_str());
-    for (credential_id, initial, expected) in [(None, true, 23), (None, false, 22), (other, true, 6)] {
+    for (credential_id, initial, expected) in
+        [(None, true, 23), (None, false, 22), (other, true, 6)]
+    {
         let mut seen = Vec::new();
-        let mut query = EventQuery { credential_id, initial, limit: 4, ..all() };
+        let mut query = EventQuery {
+            credential_id,
+            initial,
+            limit: 4,
+            ..all()
+        };
         loop {
             let part = feed(store, &query).await;
             assert!(part.events.len() <= 4);
@@ -207,7 +257,10 @@ async fn the_feed_is_read_on_from_next() {
         assert!(seen.is_sorted());
     }
     let nothing = feed(store, &EventQuery { limit: 0, ..all() }).await;
-    assert_eq!((nothing.events.len(), nothing.next, nothing.more), (0, 0, true));
+    assert_eq!(
+        (nothing.events.len(), nothing.next, nothing.more),
+        (0, 0, true)
+    );
     let ahead = feed(store, &EventQuery { after: 99, ..all() }).await;
     assert_eq!((ahead.next, ahead.more), (23, false));
 }
@@ -218,7 +271,9 @@ async fn old_events_are_cleared_away_from_the_front() {
     let store = &fixture.store;
     let lease = sequencer(store).await;
     for n in 0..9 {
-        fixture.land(vec![fixture.person(&n.to_string(), json!({}))]).await;
+        fixture
+            .land(vec![fixture.person(&n.to_string(), json!({}))])
+            .await;
     }
     assert_eq!(number_all(store, &lease).await, 10);
     assert_eq!(store.forget_events(now() - 60_000).await.unwrap(), 0);
@@ -273,7 +328,14 @@ async fn numbers_have_no_gap_while_many_write() {
     };
     let (a, b) = (&fixture.store, &other);
     let (one, two) = (&fixture.credential, &second);
-    let writers = async { tokio::join!(write(a, one, 0), write(b, one, 1), write(a, two, 2), write(b, two, 3)) };
+    let writers = async {
+        tokio::join!(
+            write(a, one, 0),
+            write(b, one, 1),
+            write(a, two, 2),
+            write(b, two, 3)
+        )
+    };
     let (_, seen) = tokio::join!(writers, follow);
     let numbers: Vec<i64> = seen.iter().map(|event| event.number).collect();
     assert_eq!(numbers, Vec::from_iter(1..=102));

@@ -120,7 +120,11 @@ impl Fixture {
 
     /// Takes the sync of the account's people, which is due.
     pub async fn claim(&mut self) {
-        let leases = self.store.claim_jobs(SYNC, WORKER, 100, LONG).await.unwrap();
+        let leases = self
+            .store
+            .claim_jobs(SYNC, WORKER, 100, LONG)
+            .await
+            .unwrap();
         let ours = (self.credential.id.as_str(), "people");
         let lease = leases.into_iter().find(|lease| lease.sync() == Some(ours));
         self.lease = Some(lease.expect("the sync of people is due"));

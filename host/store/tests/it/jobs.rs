@@ -54,7 +54,12 @@ async fn due_jobs_are_claimed_in_batches_those_that_waited_longest_first() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
     assert_eq!(store.next_job_in(FEW).await.unwrap(), None);
-    let jobs = [("c", "c1", 30), ("a", "a1", 10), ("d", "d1", 40), ("b", "b1", 20)];
+    let jobs = [
+        ("c", "c1", 30),
+        ("a", "a1", 10),
+        ("d", "d1", 40),
+        ("b", "b1", 20),
+    ];
     enter(store, FEW, &jobs).await;
     enter(store, ONE, &[("a", "another queue's", 1)]).await;
     assert_eq!(store.next_job_in(FEW).await.unwrap(), Some(0));
@@ -76,7 +81,13 @@ async fn due_jobs_are_claimed_in_batches_those_that_waited_longest_first() {
 async fn a_lane_works_in_order_and_on_so_many_at_once() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
-    let jobs = [("a", "3", 3), ("a", "1", 1), ("a", "5", 5), ("a", "2", 2), ("a", "4", 4)];
+    let jobs = [
+        ("a", "3", 3),
+        ("a", "1", 1),
+        ("a", "5", 5),
+        ("a", "2", 2),
+        ("a", "4", 4),
+    ];
     enter(store, ONE, &jobs).await;
     for name in ["1", "2", "3", "4", "5"] {
         let leases = claim(store, ONE, 9).await;
@@ -103,7 +114,9 @@ async fn a_lane_with_a_thousand_jobs_does_not_hold_up_ten_with_one_each() {
     for (queue, most) in [(ONE, 1), (FEW, 1), (FEW, 4), (FEW, 16)] {
         let fixture = Fixture::new().await;
         let store = &fixture.store;
-        let mut jobs: Vec<_> = (0..1000).map(|n| job("big", &format!("big {n}"), n)).collect();
+        let mut jobs: Vec<_> = (0..1000)
+            .map(|n| job("big", &format!("big {n}"), n))
+            .collect();
         jobs.extend((0..10).map(|n| job(&format!("small {n}"), &format!("small {n}"), 5000)));
         store.enter_jobs(queue, jobs).await.unwrap();
         let mut served = BTreeSet::new();
@@ -113,7 +126,12 @@ async fn a_lane_with_a_thousand_jobs_does_not_hold_up_ten_with_one_each() {
             assert!(claims <= 24, "{queue:?} by {most}: only {served:?}");
             let leases = claim(store, queue, most).await;
             assert!(!leases.is_empty());
-            served.extend(leases.iter().filter(|lease| lease.lane != "big").map(|lease| lease.name.clone()));
+            served.extend(
+                leases
+                    .iter()
+                    .filter(|lease| lease.lane != "big")
+                    .map(|lease| lease.name.clone()),
+            );
             store.finish_jobs(queue, &leases).await.unwrap();
         }
     }
@@ -136,8 +154,16 @@ async fn an_expired_lease_is_anothers_and_worth_nothing() {
     lost(store.job_later(&stale, 1).await);
     lost(store.number_events(&stale).await);
     store.release_lease(&stale).await.unwrap();
-    assert_eq!(store.finish_jobs(ONE, std::slice::from_ref(&stale)).await.unwrap(), 0);
-    let renewed = store.renew_leases(&[stale.renewal(), lease.renewal()], LONG).await;
+    assert_eq!(
+        store
+            .finish_jobs(ONE, std::slice::from_ref(&stale))
+            .await
+            .unwrap(),
+        0
+    );
+    let renewed = store
+        .renew_leases(&[stale.renewal(), lease.renewal()], LONG)
+        .await;
     assert_eq!(renewed.unwrap(), [lease.renewal().0]);
     // The successor noticed nothing of all that.
     assert!(claim(store, ONE, 1).await.is_empty());
@@ -173,7 +199,10 @@ async fn leases_last_until_they_are_renewed_no_more() {
     enter(store, ONE, &[("a", "3", 3)]).await;
     let all = "SELECT COUNT(*) FROM host_jobs WHERE lease_until IS NOT NULL";
     let running = fixture.place.number(all).await;
-    assert_eq!(store.release_all_leases().await.unwrap(), running.unsigned_abs());
+    assert_eq!(
+        store.release_all_leases().await.unwrap(),
+        running.unsigned_abs()
+    );
     assert_eq!(fixture.place.number(all).await, 0);
 }
 
@@ -213,7 +242,10 @@ async fn a_job_that_is_wanted_while_it_runs_runs_once_more() {
                 _ => assert_eq!(store.finish_jobs(ONE, &[lease]).await.unwrap(), 1),
             }
             let wait = store.next_job_in(ONE).await.unwrap().unwrap();
-            assert!(wait <= (wanted - now()).max(0) + 1000, "{wanted} {outcome}: {wait}");
+            assert!(
+                wait <= (wanted - now()).max(0) + 1000,
+                "{wanted} {outcome}: {wait}"
+            );
             // For the next round.
             enter(store, ONE, &[("a", "1", 0)]).await;
         }

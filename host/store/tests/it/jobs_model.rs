@@ -78,16 +78,24 @@ impl Model {
     fn claimable(&self, lane: &str, queue: Queue) -> Vec<&str> {
         let lane = || self.0.iter().filter(move |known| known.lane == lane);
         let held = lane().filter(|known| known.held).count();
-        let mut due: Vec<_> = lane().filter(|known| !known.held && known.due <= now()).collect();
+        let mut due: Vec<_> = lane()
+            .filter(|known| !known.held && known.due <= now())
+            .collect();
         due.sort_by_key(|known| known.due);
         let free = usize::try_from(queue.per_lane).unwrap() - held;
-        due.into_iter().take(free).map(|known| known.name.as_str()).collect()
+        due.into_iter()
+            .take(free)
+            .map(|known| known.name.as_str())
+            .collect()
     }
 
     /// How many jobs may be claimed now.
     fn room(&self, queue: Queue) -> i64 {
         let lanes = self.lanes();
-        let room: usize = lanes.iter().map(|lane| self.claimable(lane, queue).len()).sum();
+        let room: usize = lanes
+            .iter()
+            .map(|lane| self.claimable(lane, queue).len())
+            .sum();
         i64::try_from(room).unwrap()
     }
 
@@ -110,7 +118,11 @@ impl Model {
         }
         assert!(leases.len() <= usize::try_from(most).unwrap());
         for lease in leases {
-            let known = self.0.iter_mut().find(|known| known.name == lease.name).unwrap();
+            let known = self
+                .0
+                .iter_mut()
+                .find(|known| known.name == lease.name)
+                .unwrap();
             assert!(known.lease.is_none_or(|before| before < lease.renewal()));
             (known.lease, known.held) = (Some(lease.renewal()), lasts);
             known.again = known.again.filter(|again| *again > now());
@@ -158,7 +170,10 @@ async fn run(store: &EnvStore, queue: Queue, history: usize, steps: &[Step]) {
         match *step {
             Step::Enter(lane, name, due, past) => {
                 let due = at(due, past);
-                let (lane, name) = (format!("{history}/{lane}"), format!("{history}/{lane}/{name}"));
+                let (lane, name) = (
+                    format!("{history}/{lane}"),
+                    format!("{history}/{lane}/{name}"),
+                );
                 enter(store, queue, &[(&lane, &name, due)]).await;
                 model.enter(&lane, &name, due);
             }
@@ -168,7 +183,10 @@ async fn run(store: &EnvStore, queue: Queue, history: usize, steps: &[Step]) {
                 // a place in a claim for nothing, once.
                 let mut left = most.min(model.room(queue));
                 for _ in 0..=model.lanes().len() {
-                    let claimed = store.claim_jobs(queue, "model", left.max(1), lease).await.unwrap();
+                    let claimed = store
+                        .claim_jobs(queue, "model", left.max(1), lease)
+                        .await
+                        .unwrap();
                     model.claimed(queue, left, lasts, &claimed);
                     left -= i64::try_from(claimed.len()).unwrap();
                     leases.extend(claimed);
@@ -186,7 +204,10 @@ async fn run(store: &EnvStore, queue: Queue, history: usize, steps: &[Step]) {
                 let last = &leases[leases.len().saturating_sub(count)..];
                 let held = |lease: &&Lease| {
                     let lease = Some(lease.renewal());
-                    model.0.iter().any(|known| known.lease == lease && known.held)
+                    model
+                        .0
+                        .iter()
+                        .any(|known| known.lease == lease && known.held)
                 };
                 let ours: Vec<Lease> = last.iter().filter(held).cloned().collect();
                 let finished = store.finish_jobs(queue, last).await.unwrap();
@@ -235,7 +256,10 @@ fn jobs_follow_the_model() {
             let queue = if one { ONE } else { FEW };
             runtime.block_on(async {
                 let fixture = fixture.borrow();
-                fixture.place.run("DELETE FROM host_jobs; DELETE FROM host_lanes").await;
+                fixture
+                    .place
+                    .run("DELETE FROM host_jobs; DELETE FROM host_lanes")
+                    .await;
                 run(&fixture.store, queue, histories.get(), &steps).await;
             });
             Ok(())
@@ -272,7 +296,13 @@ async fn no_job_is_ever_forgotten() {
                     0 | 1 => {
                         let jobs = (0..3).map(|_| pick(12));
                         let mut jobs: Vec<_> = jobs
-                            .map(|n| job(&format!("lane {}", n % 3), &format!("{n}"), at(1, pick(4) > 0)))
+                            .map(|n| {
+                                job(
+                                    &format!("lane {}", n % 3),
+                                    &format!("{n}"),
+                                    at(1, pick(4) > 0),
+                                )
+                            })
                             .collect();
                         jobs.sort_by(|a, b| a.name.cmp(&b.name));
                         jobs.dedup_by(|a, b| a.name == b.name);
@@ -293,7 +323,10 @@ async fn no_job_is_ever_forgotten() {
                             (_, 1) => store.release_lease(&lease).await,
                             _ => store.finish_jobs(queue, &[lease]).await.map(drop),
                         };
-                        assert!(matches!(done, Ok(()) | Err(StoreError::LeaseLost)), "{done:?}");
+                        assert!(
+                            matches!(done, Ok(()) | Err(StoreError::LeaseLost)),
+                            "{done:?}"
+                        );
                     }
                 }
             }

@@ -54,7 +54,10 @@ async fn a_lease_that_is_lost_lands_nothing() {
         let refused = fixture.store.land(page).await;
         assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
         let (id, decided) = (&fixture.credential.id, schedule(SyncPhase::Incremental));
-        let refused = fixture.store.schedule_sync(id, "people", &decided, Some(&mine)).await;
+        let refused = fixture
+            .store
+            .schedule_sync(id, "people", &decided, Some(&mine))
+            .await;
         assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
         let refused = fixture.store.begin_sync(&mine).await;
         assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
@@ -70,14 +73,25 @@ async fn a_lease_that_is_lost_lands_nothing() {
 #[tokio::test]
 async fn keys_are_found_when_a_sync_moves_to_another_process_and_back() {
     let mut fixture = Fixture::new().await;
-    let other = super::fixture::open(&fixture.place, &fixture.catalog).await.unwrap();
+    let other = super::fixture::open(&fixture.place, &fixture.catalog)
+        .await
+        .unwrap();
     let people = |range: std::ops::Range<usize>| {
         let person = |n: usize| fixture.person(&n.to_string(), json!({"tags": ["all"]}));
         range.map(person).collect::<Vec<_>>()
     };
-    let pages = [people(0..10), people(10..20), people(20..30), people(30..40)];
+    let pages = [
+        people(0..10),
+        people(10..20),
+        people(20..30),
+        people(30..40),
+    ];
     for (round, records) in pages.into_iter().enumerate() {
-        let store = if round % 2 == 0 { &fixture.store } else { &other };
+        let store = if round % 2 == 0 {
+            &fixture.store
+        } else {
+            &other
+        };
         let mut page = fixture.page().await;
         page.records = records;
         store.land(page).await.unwrap();
@@ -103,11 +117,20 @@ async fn syncs_of_a_credential_take_turns() {
     let (id, lease) = (fixture.credential.id.as_str(), fixture.lease.as_ref());
     let lease = lease.unwrap();
     assert_eq!(lease.sync(), Some((id, "people")));
-    assert!(store.claim_jobs(SYNC, WORKER, 9, LONG).await.unwrap().is_empty());
+    assert!(
+        store
+            .claim_jobs(SYNC, WORKER, 9, LONG)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     store.begin_sync(lease).await.unwrap();
     let mut decided = schedule(SyncPhase::First);
     decided.next_at = Some(rollout_store::now() + LONG);
-    store.schedule_sync(id, "people", &decided, Some(lease)).await.unwrap();
+    store
+        .schedule_sync(id, "people", &decided, Some(lease))
+        .await
+        .unwrap();
     let next = store.claim_jobs(SYNC, WORKER, 9, LONG).await.unwrap();
     assert_eq!(next.len(), 1);
     assert_eq!(next[0].sync(), Some((id, "users")));
@@ -116,9 +139,18 @@ async fn syncs_of_a_credential_take_turns() {
 
     // A sync that is to run no more has no job.
     decided.next_at = None;
-    store.schedule_sync(id, "people", &decided, None).await.unwrap();
-    store.schedule_sync(id, "users", &decided, Some(&next[0])).await.unwrap();
+    store
+        .schedule_sync(id, "people", &decided, None)
+        .await
+        .unwrap();
+    store
+        .schedule_sync(id, "users", &decided, Some(&next[0]))
+        .await
+        .unwrap();
     assert_eq!(store.next_job_in(SYNC).await.unwrap(), None);
     let missing = store.schedule_sync(id, "planets", &decided, None).await;
-    assert!(matches!(missing, Err(StoreError::NotFound(_))), "{missing:?}");
+    assert!(
+        matches!(missing, Err(StoreError::NotFound(_))),
+        "{missing:?}"
+    );
 }

@@ -2,9 +2,7 @@
 //! and with one that is too new.
 
 use rollout_catalog::{Catalog, Category};
-use rollout_store::{
-    Control, Databases, EnvStore, ListQuery, Migrate, Result, StoreError,
-};
+use rollout_store::{Control, Databases, EnvStore, ListQuery, Migrate, Result, StoreError};
 use serde_json::json;
 
 use super::fixture::{Fixture, OWNER, PEOPLE, catalog_of, list, open};
@@ -86,7 +84,9 @@ async fn open_as(place: &Place, owner: &str, migrate: Migrate) -> Result<EnvStor
 }
 
 async fn refusal(place: &Place, owner: &str, migrate: Migrate) -> String {
-    let refused = open_as(place, owner, migrate).await.expect_err("it is refused");
+    let refused = open_as(place, owner, migrate)
+        .await
+        .expect_err("it is refused");
     let said = refused.to_string();
     assert!(!said.contains('\n'), "one line: {said}");
     said
@@ -111,10 +111,16 @@ async fn a_database_that_needs_a_newer_program_is_refused() {
     place.run(floor).await;
     for migrate in [Migrate::Run, Migrate::Check] {
         let said = refusal(place, OWNER, migrate).await;
-        assert!(said.contains("rollout 7.8.9") && said.contains("998"), "{said}");
+        assert!(
+            said.contains("rollout 7.8.9") && said.contains("998"),
+            "{said}"
+        );
     }
     let refused = open_as(place, OWNER, Migrate::Run).await;
-    assert!(matches!(refused, Err(StoreError::TooOld { floor: 998, .. })));
+    assert!(matches!(
+        refused,
+        Err(StoreError::TooOld { floor: 998, .. })
+    ));
 }
 
 #[tokio::test]
@@ -124,29 +130,57 @@ async fn a_database_without_its_steps_is_only_migrated_when_that_is_asked_for() 
     assert!(said.contains("--migrate=run"), "{said}");
     let databases = Databases::default();
     let control = Control::open(&databases, &place.location(), Migrate::Check).await;
-    assert!(matches!(control, Err(StoreError::Unmigrated { done: 0, .. })));
-    open_as(&place, OWNER, Migrate::Run).await.unwrap().close().await;
-    open_as(&place, OWNER, Migrate::Check).await.unwrap().close().await;
+    assert!(matches!(
+        control,
+        Err(StoreError::Unmigrated { done: 0, .. })
+    ));
+    open_as(&place, OWNER, Migrate::Run)
+        .await
+        .unwrap()
+        .close()
+        .await;
+    open_as(&place, OWNER, Migrate::Check)
+        .await
+        .unwrap()
+        .close()
+        .await;
     // A column is as much a step as a table.
     let larger = catalog_of(&PEOPLE.replace(
         r#""created":"#,
         r#""nick": { "type": "string" }, "created":"#,
     ));
-    let refused =
-        EnvStore::open(&databases, &place.location(), OWNER, &larger, Migrate::Check).await;
+    let refused = EnvStore::open(
+        &databases,
+        &place.location(),
+        OWNER,
+        &larger,
+        Migrate::Check,
+    )
+    .await;
     let said = refused.expect_err("a column is missing").to_string();
-    assert!(said.contains("rollout_people") && said.contains("--migrate=run"), "{said}");
+    assert!(
+        said.contains("rollout_people") && said.contains("--migrate=run"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
 async fn a_database_belongs_to_one_environment() {
     let place = Place::new().await;
-    open_as(&place, "client-1", Migrate::Run).await.unwrap().close().await;
+    open_as(&place, "client-1", Migrate::Run)
+        .await
+        .unwrap()
+        .close()
+        .await;
     for migrate in [Migrate::Run, Migrate::Check] {
         let said = refusal(&place, "client-2", migrate).await;
         assert!(said.contains("client-1"), "{said}");
     }
-    open_as(&place, "client-1", Migrate::Run).await.unwrap().close().await;
+    open_as(&place, "client-1", Migrate::Run)
+        .await
+        .unwrap()
+        .close()
+        .await;
 }
 
 /// Processes that start at the same time find one database, made by one of them.

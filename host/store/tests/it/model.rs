@@ -242,7 +242,9 @@ fn landing_follows_the_model() {
             histories.update(|count| count + 1);
             let mut fixture = fixture.borrow_mut();
             runtime.block_on(async {
-                fixture.start_over(&format!("account-{}", histories.get())).await;
+                fixture
+                    .start_over(&format!("account-{}", histories.get()))
+                    .await;
                 run(&fixture, steps).await.unwrap();
             });
             Ok(())

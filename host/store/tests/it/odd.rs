@@ -8,12 +8,30 @@ use super::fixture::{Fixture, upstream_id};
 async fn originals_land_whatever_is_in_them() {
     let fixture = Fixture::new().await;
     let cases = [
-        (r#"{"a":"\u0000","b\u0000":"x\u0000y"}"#, json!({"a": "\u{fffd}", "b\u{fffd}": "x\u{fffd}y"})),
-        (r#"{"a":"\ud800","b":"\udc00x","c":"\ud83c\udfe1"}"#, json!({"a": "\u{fffd}", "b": "\u{fffd}x", "c": "🏡"})),
-        (r#"{"a":1e400,"b":-1e400,"c":1e300,"d":[1e999999]}"#, json!({"a": null, "b": null, "c": 1e300, "d": [null]})),
-        (r#"{"a":"\\u0000 \\ud800 1e400 \"1e400\""}"#, json!({"a": "\\u0000 \\ud800 1e400 \"1e400\""})),
-        (r#"{"a":123456789012345678,"b":0.1,"c":-0.0,"d":[],"e":{}}"#, json!({"a": 123456789012345678i64, "b": 0.1, "c": -0.0, "d": [], "e": {}})),
-        (r#"{"a":true,"b":null,"c":"\u0007\u2028</script>"}"#, json!({"a": true, "b": null, "c": "\u{7}\u{2028}</script>"})),
+        (
+            r#"{"a":"\u0000","b\u0000":"x\u0000y"}"#,
+            json!({"a": "\u{fffd}", "b\u{fffd}": "x\u{fffd}y"}),
+        ),
+        (
+            r#"{"a":"\ud800","b":"\udc00x","c":"\ud83c\udfe1"}"#,
+            json!({"a": "\u{fffd}", "b": "\u{fffd}x", "c": "🏡"}),
+        ),
+        (
+            r#"{"a":1e400,"b":-1e400,"c":1e300,"d":[1e999999]}"#,
+            json!({"a": null, "b": null, "c": 1e300, "d": [null]}),
+        ),
+        (
+            r#"{"a":"\\u0000 \\ud800 1e400 \"1e400\""}"#,
+            json!({"a": "\\u0000 \\ud800 1e400 \"1e400\""}),
+        ),
+        (
+            r#"{"a":123456789012345678,"b":0.1,"c":-0.0,"d":[],"e":{}}"#,
+            json!({"a": 123456789012345678i64, "b": 0.1, "c": -0.0, "d": [], "e": {}}),
+        ),
+        (
+            r#"{"a":true,"b":null,"c":"\u0007\u2028</script>"}"#,
+            json!({"a": true, "b": null, "c": "\u{7}\u{2028}</script>"}),
+        ),
     ];
     let people = cases.iter().enumerate();
     let people = people.map(|(n, (original, _))| {
@@ -24,7 +42,11 @@ async fn originals_land_whatever_is_in_them() {
     let (_, rows) = fixture.list(&fixture.query()).await;
     for row in rows {
         let n: usize = upstream_id(&row).parse().unwrap();
-        assert!(same(&row["original"], &cases[n].1), "{n}: {}", row["original"]);
+        assert!(
+            same(&row["original"], &cases[n].1),
+            "{n}: {}",
+            row["original"]
+        );
     }
     // The same again is the same.
     let people = cases.iter().enumerate();
@@ -76,7 +98,11 @@ async fn times_read_back_as_they_landed() {
     let people = people.map(|(n, time)| fixture.person(&n.to_string(), json!({"created": time})));
     fixture.land(people.collect()).await;
     let (_, rows) = fixture.list(&fixture.query()).await;
-    let read: Vec<&str> = rows.iter().rev().map(|row| row["created"].as_str().unwrap()).collect();
+    let read: Vec<&str> = rows
+        .iter()
+        .rev()
+        .map(|row| row["created"].as_str().unwrap())
+        .collect();
     assert_eq!(read, times);
 }
 
@@ -89,7 +115,8 @@ fn same(a: &Value, b: &Value) -> bool {
         }
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()
-                && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same(value, other)))
+                && a.iter()
+                    .all(|(name, value)| b.get(name).is_some_and(|other| same(value, other)))
         }
         _ => a == b,
     }

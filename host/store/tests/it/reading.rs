@@ -31,7 +31,14 @@ async fn a_record_reads_back_as_it_landed() {
     });
     // The order of the fields is the schema's, custom fields last.
     let read: Value = serde_json::from_str(&read).unwrap();
-    let names = |record: &Value| record.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let names = |record: &Value| {
+        record
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     let (first, custom) = (names(&read), names(&expected));
     assert_eq!(first[..15], custom[..15]);
     assert_eq!(read, expected);

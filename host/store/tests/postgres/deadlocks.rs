@@ -65,14 +65,21 @@ async fn a_sync_is_scheduled_while_it_lands() {
             page.records = vec![fixture.person(&n.to_string(), json!({}))];
             page.schedule = Some(schedule(SyncPhase::First));
             landed(fixture.store.land(page).await);
-            let leases = fixture.store.claim_jobs(SYNC, WORKER, 9, LONG).await.unwrap();
+            let leases = fixture
+                .store
+                .claim_jobs(SYNC, WORKER, 9, LONG)
+                .await
+                .unwrap();
             lease = leases.into_iter().next().or(lease);
         }
     };
     let scheduling = async {
         for _ in 0..4 * ROUNDS {
             let wanted = schedule(SyncPhase::First);
-            other.schedule_sync(id, "people", &wanted, None).await.unwrap();
+            other
+                .schedule_sync(id, "people", &wanted, None)
+                .await
+                .unwrap();
         }
     };
     tokio::join!(landing, scheduling);
@@ -84,7 +91,9 @@ async fn jobs_are_entered_in_any_order() {
     let other = open(&fixture.place, &fixture.catalog).await.unwrap();
     let entering = async |store: &EnvStore, backwards: bool| {
         for _ in 0..ROUNDS {
-            let mut jobs: Vec<_> = (0..200).map(|n| job(&format!("{}", n % 7), &format!("{n}"), n)).collect();
+            let mut jobs: Vec<_> = (0..200)
+                .map(|n| job(&format!("{}", n % 7), &format!("{n}"), n))
+                .collect();
             if backwards {
                 jobs.reverse();
             }
@@ -92,5 +101,10 @@ async fn jobs_are_entered_in_any_order() {
         }
     };
     let (a, b) = (&fixture.store, &other);
-    tokio::join!(entering(a, true), entering(b, false), entering(a, false), entering(b, true));
+    tokio::join!(
+        entering(a, true),
+        entering(b, false),
+        entering(a, false),
+        entering(b, true)
+    );
 }

@@ -24,27 +24,40 @@ async fn until(place: &Place, sql: &str, expected: i64) {
 async fn a_migration_waits_for_a_customers_query_and_goes_on() {
     let fixture = Fixture::new().await;
     let place = &fixture.place;
-    fixture.land(vec![fixture.person("1", json!({"name": "Ann"}))]).await;
+    fixture
+        .land(vec![fixture.person("1", json!({"name": "Ann"}))])
+        .await;
     let mut customer = place.connection().await;
     customer.execute("BEGIN").await.unwrap();
-    customer.execute("SELECT * FROM rollout_people").await.unwrap();
+    customer
+        .execute("SELECT * FROM rollout_people")
+        .await
+        .unwrap();
 
     let nick = r#""nick": { "type": "string" }, "created":"#;
     let larger = catalog_of(&PEOPLE.replace(r#""created":"#, nick));
     let opening = open(place, &larger);
     let others = async {
-        let waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'";
+        let waiting =
+            "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'";
         until(place, waiting, 1).await;
         // Another customer, behind it.
         assert_eq!(place.number("SELECT COUNT(*) FROM rollout_people").await, 1);
         until(place, waiting, 0).await;
         customer.execute("COMMIT").await.unwrap();
     };
-    let (opened, ()) = timeout(Duration::from_secs(20), async { tokio::join!(opening, others) }).await.unwrap();
+    let (opened, ()) = timeout(Duration::from_secs(20), async {
+        tokio::join!(opening, others)
+    })
+    .await
+    .unwrap();
     let store: EnvStore = opened.unwrap();
     let people = larger.by_name("people").unwrap();
     let (_, rows) = list(&store, &ListQuery::new(&fixture.credential.id, people, 10)).await;
-    assert_eq!((&rows[0]["name"], &rows[0]["nick"]), (&json!("Ann"), &json!("")));
+    assert_eq!(
+        (&rows[0]["name"], &rows[0]["nick"]),
+        (&json!("Ann"), &json!(""))
+    );
     store.close().await;
 }
 
@@ -58,19 +71,38 @@ async fn a_process_that_stands_still_holds_up_nobody_else() {
         "SELECT * FROM host_jobs WHERE name = 'b1' FOR UPDATE",
         "SELECT * FROM host_lanes WHERE lane = 'b' FOR UPDATE",
     ] {
-        enter(store, FEW, &[("a", "a1", 5), ("b", "b1", 1), ("b", "b2", 2), ("c", "c1", 6)]).await;
+        enter(
+            store,
+            FEW,
+            &[
+                ("a", "a1", 5),
+                ("b", "b1", 1),
+                ("b", "b2", 2),
+                ("c", "c1", 6),
+            ],
+        )
+        .await;
         let mut zombie = fixture.place.connection().await;
         zombie.execute("BEGIN").await.unwrap();
         zombie.execute(held).await.unwrap();
         let claiming = async {
             let mut had = Vec::new();
             while had.len() < 2 {
-                had.extend(claim(store, FEW, 2).await.into_iter().filter(|lease| lease.lane != "b"));
+                had.extend(
+                    claim(store, FEW, 2)
+                        .await
+                        .into_iter()
+                        .filter(|lease| lease.lane != "b"),
+                );
             }
             // What is not theirs comes and goes meanwhile.
             enter(store, FEW, &[("d", "d1", 1)]).await;
             store.finish_jobs(FEW, &had).await.unwrap();
-            while claim(store, FEW, 1).await.first().is_none_or(|lease| lease.name != "d1") {}
+            while claim(store, FEW, 1)
+                .await
+                .first()
+                .is_none_or(|lease| lease.name != "d1")
+            {}
             assert_eq!(store.next_job_in(FEW).await.unwrap(), Some(0));
         };
         timeout(Duration::from_secs(5), claiming).await.unwrap();
@@ -83,7 +115,10 @@ async fn a_process_that_stands_still_holds_up_nobody_else() {
             .await;
         let all = claim(store, FEW, 9).await;
         assert!(all.iter().any(|lease| lease.name == "b1"));
-        assert_eq!(store.finish_jobs(FEW, &all).await.unwrap(), all.len() as u64);
+        assert_eq!(
+            store.finish_jobs(FEW, &all).await.unwrap(),
+            all.len() as u64
+        );
     }
 }
 

@@ -26,9 +26,16 @@ async fn refusal(url: &str) -> String {
     let (environment, control) = tokio::join!(open(url), control);
     let environment = environment.expect_err("it can't be opened").to_string();
     let control = control.expect_err("it can't be opened").to_string();
-    assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(16),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(environment, control);
-    assert!(!control.contains('\n') && !control.contains(PASSWORD), "{control}");
+    assert!(
+        !control.contains('\n') && !control.contains(PASSWORD),
+        "{control}"
+    );
     control
 }
 
@@ -55,7 +62,10 @@ async fn who_may_not_log_in_is_told_so() {
     let url = role(&place, "stranger").replace(PASSWORD, "wrong");
     says(&refusal(&url).await, &["password", "stranger"]);
     let url = place.url.replace(database(&place), "no_such_database");
-    says(&refusal(&url).await, &["no_such_database", "does not exist"]);
+    says(
+        &refusal(&url).await,
+        &["no_such_database", "does not exist"],
+    );
 }
 
 #[tokio::test]
@@ -66,15 +76,22 @@ async fn a_role_needs_the_right_to_create_tables() {
     let grant = format!("GRANT CREATE ON DATABASE {} TO tenant", database(&place));
     server.admin(&grant).unwrap();
     let refused = open(&url).await.expect_err("public is not the tenant's");
-    says(&refused.to_string(), &["permission denied for schema public"]);
+    says(
+        &refused.to_string(),
+        &["permission denied for schema public"],
+    );
     // Nothing of what was refused is there.
     let left = "SELECT COUNT(*) FROM pg_namespace WHERE nspname LIKE 'host%'";
     assert_eq!(place.number(left).await, 0);
-    server.psql(&place.url, "GRANT CREATE ON SCHEMA public TO tenant").unwrap();
+    server
+        .psql(&place.url, "GRANT CREATE ON SCHEMA public TO tenant")
+        .unwrap();
     open(&url).await.unwrap().close().await;
     let drop = "DROP OWNED BY tenant";
     server.psql(&place.url, drop).unwrap();
-    server.admin("DROP OWNED BY tenant; DROP ROLE tenant").unwrap();
+    server
+        .admin("DROP OWNED BY tenant; DROP ROLE tenant")
+        .unwrap();
 }
 
 #[tokio::test]

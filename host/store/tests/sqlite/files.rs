@@ -18,7 +18,10 @@ async fn a_file_that_is_no_database_is_damaged() {
     let text = "not a database, but long enough to be taken for one. ".repeat(200);
     std::fs::write(&path, text).unwrap();
     let refused = open(&Location::File(path)).await;
-    assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::Corrupt(_))),
+        "{refused:?}"
+    );
     let nowhere = directory.path().join("no/such/dir.sqlite");
     let refused = open(&Location::File(nowhere)).await;
     assert!(

@@ -1,9 +1,11 @@
 //! Faults ordered by a test: what the next requests get instead of, or on top
 //! of, their proper answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 /// One way in which an answer can go wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +23,61 @@ pub enum Fault {
     Truncated,
     /// The request is processed after a pause.
     Delay(Duration),
+    /// The request is processed, and this status with an `errorMessage` is answered.
+    StatusAfter(u16),
+    /// The request is processed, and the connection is cut instead of an answer.
+    Lost,
+    /// The connection is cut; the request is not processed.
+    Cut,
+    /// The request is processed, and its answer waits until the test lets it go.
+    Held(Hold),
 }
+
+/// Holds answers back until it is released.
+#[derive(Debug, Clone)]
+pub struct Hold(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    reached: watch::Sender<usize>,
+    released: watch::Sender<bool>,
+}
+
+impl Hold {
+    /// One that holds back whatever comes.
+    #[allow(clippy::new_without_default, reason = "it does something")]
+    pub fn new() -> Self {
+        Self(Arc::new(Held {
+            reached: watch::Sender::new(0),
+            released: watch::Sender::new(false),
+        }))
+    }
+
+    /// Waits until a request was processed whose answer is held back. It waits
+    /// for ever: wrap it in a timeout.
+    pub async fn reached(&self) {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = self.0.reached.subscribe().wait_for(|all| *all > 0).await;
+    }
+
+    /// Lets the answers go, those that are held and those to come.
+    pub fn release(&self) {
+        self.0.released.send_replace(true);
+    }
+
+    pub(super) async fn pass(&self) {
+        self.0.reached.send_modify(|all| *all += 1);
+        let _ = self.0.released.subscribe().wait_for(|free| *free).await;
+    }
+}
+
+impl PartialEq for Hold {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Hold {}
 
 #[derive(Debug)]
 struct Order {

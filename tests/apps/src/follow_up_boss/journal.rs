@@ -24,7 +24,8 @@ pub struct LoggedRequest {
     pub system: Option<String>,
     /// The body as text; empty when there was none.
     pub body: String,
-    /// The status answered; 0 when the client left before the answer.
+    /// The status answered; 0 when the client left before the answer, or the
+    /// connection was cut.
     pub status: u16,
 }
 

@@ -57,7 +57,7 @@ use tokio::sync::oneshot;
 
 pub use account::{Account, AccountConfig};
 pub use data::Dataset;
-pub use faults::Fault;
+pub use faults::{Fault, Hold};
 pub use journal::LoggedRequest;
 pub use limits::{Allowances, RateLimits};
 pub use records::Kind;

@@ -1,11 +1,14 @@
 //! Answers: a status, a complete JSON body and a few headers.
 //!
-//! Bodies are always whole byte strings, never streams, so that hyper sends
+//! Bodies are whole byte strings, never streams, so that hyper sends
 //! them with `Content-Length` and head and body leave in one write.
+
+use std::io;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use futures_util::stream;
 use serde_json::{Value, json};
 
 /// One answer on its way to the client.
@@ -14,6 +17,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// The connection is cut instead.
+    pub(super) cut: bool,
 }
 
 impl Reply {
@@ -22,6 +27,15 @@ impl Reply {
             status,
             headers: HeaderMap::new(),
             body,
+            cut: false,
+        }
+    }
+
+    /// No answer: the connection ends. The log has it as status 0.
+    pub(super) fn cut() -> Self {
+        Self {
+            cut: true,
+            ..Self::json(StatusCode::OK, Vec::new())
         }
     }
 
@@ -41,6 +55,11 @@ impl Reply {
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
+        if self.cut {
+            // A body that fails before anything was sent ends the connection.
+            let torn = Err::<Vec<u8>, _>(io::Error::from(io::ErrorKind::ConnectionReset));
+            return Response::new(Body::from_stream(stream::iter([torn])));
+        }
         let has_body = !self.body.is_empty();
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;

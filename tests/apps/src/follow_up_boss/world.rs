@@ -177,26 +177,35 @@ pub(super) async fn serve(State(world): State<Arc<World>>, request: Request) -> 
             reply(&world, &head, &body).await
         }
     };
-    entry.status(reply.status.as_u16());
+    if !reply.cut {
+        entry.status(reply.status.as_u16());
+    }
     reply.into_response()
 }
 
 async fn reply(world: &World, head: &Parts, body: &[u8]) -> Reply {
     let fault = world.faults.take(head.uri.path());
     match fault {
-        Some(Fault::Status(status)) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let reason = status.canonical_reason().unwrap_or("Error");
-            return Refusal::new(status, format!("{reason}.")).into();
-        }
+        Some(Fault::Status(status)) => return failure(status),
+        Some(Fault::Cut) => return Reply::cut(),
         Some(Fault::Delay(pause)) => tokio::time::sleep(pause).await,
         _ => {}
     }
     let mut reply = world.process(head, body, fault.as_ref());
-    if fault == Some(Fault::Truncated) {
-        reply.body.truncate(reply.body.len() / 2);
+    match fault {
+        Some(Fault::Truncated) => reply.body.truncate(reply.body.len() / 2),
+        Some(Fault::StatusAfter(status)) => return failure(status),
+        Some(Fault::Lost) => return Reply::cut(),
+        Some(Fault::Held(hold)) => hold.pass().await,
+        _ => {}
     }
     reply
+}
+
+fn failure(status: u16) -> Reply {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let reason = status.canonical_reason().unwrap_or("Error");
+    Refusal::new(status, format!("{reason}.")).into()
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use rollout_test_apps::follow_up_boss::{Config, Dataset, Fault, Simulator};
+use rollout_test_apps::follow_up_boss::{Config, Dataset, Fault, Hold, Simulator};
 use serde_json::json;
 
 use super::{Api, unlimited};
@@ -121,4 +121,47 @@ async fn a_simulator_can_go_away_and_come_back() {
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
     let _again = Simulator::start(Config::default().listen(address)).unwrap();
     assert_eq!(api.get("/people").await.status, 200);
+}
+
+#[tokio::test]
+async fn answers_get_lost_before_and_after_the_app_has_done_it() {
+    let simulator = unlimited(Dataset::empty());
+    let address = format!("{}/v1/people", simulator.url());
+    let http = reqwest::Client::new();
+    let post = async |name: &str| {
+        let sent = http
+            .post(&address)
+            .basic_auth(Config::API_KEY, Some(""))
+            .json(&json!({"firstName": name}))
+            .send()
+            .await;
+        match sent {
+            Ok(answer) => (answer.status().as_u16(), answer.bytes().await.is_ok()),
+            Err(_) => (0, false),
+        }
+    };
+    for (fault, arrives, applied) in [
+        (Fault::Cut, false, 0),
+        (Fault::Lost, false, 1),
+        (Fault::StatusAfter(500), true, 2),
+    ] {
+        simulator.fail_next(1, fault.clone());
+        let (status, read) = post("Lost").await;
+        assert_eq!(read, arrives, "{fault:?}");
+        assert_eq!(simulator.people_count(), applied, "{fault:?}");
+        assert_eq!(status == 500, arrives, "{fault:?}");
+    }
+    let statuses: Vec<u16> = simulator.requests().iter().map(|one| one.status).collect();
+    assert_eq!(statuses, [0, 0, 500]);
+
+    let hold = Hold::new();
+    simulator.fail_next(1, Fault::Held(hold.clone()));
+    let held = async {
+        hold.reached().await;
+        assert_eq!(simulator.people_count(), 3);
+        assert_eq!(simulator.requests().len(), 3);
+        hold.release();
+    };
+    let (answer, ()) = tokio::join!(post("Held"), held);
+    assert_eq!(answer, (201, true));
 }
