@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rollout_test_apps::follow_up_boss::{Config, Dataset, Simulator};
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::cli_commands::refusal;
 use crate::fixtures::{
@@ -79,7 +80,10 @@ async fn a_deleted_environment_is_gone_and_stays_gone() {
     // It goes in the middle of its work.
     let told = host.rollout_ok(&["env", "delete", "shop", "--yes"]);
     assert!(told.contains("shop.sqlite"), "{told}");
-    client.get("/api/credentials").await.refused(401, "unauthorized");
+    client
+        .get("/api/credentials")
+        .await
+        .refused(401, "unauthorized");
     let polls = app.requests().len();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(app.requests().len(), polls, "nobody works in it");
@@ -114,7 +118,10 @@ async fn a_rotated_secret_leaves_time_to_change_it() {
     let printed = String::from_utf8(rotate(&[]).stdout).unwrap();
     let shown: Value = serde_json::from_str(&printed).unwrap();
     let names: Vec<&String> = shown.as_object().unwrap().keys().collect();
-    assert_eq!(names, ["name", "clientId", "clientSecret", "oldSecretUntil"]);
+    assert_eq!(
+        names,
+        ["name", "clientId", "clientSecret", "oldSecretUntil"]
+    );
     let new = Keys::of_json(&printed);
     assert_eq!(new.client_id, old.client_id);
     assert_ne!(new.client_secret, old.client_secret);
@@ -139,7 +146,10 @@ async fn a_rotated_secret_leaves_time_to_change_it() {
     let own = "a-secret-of-our-own-with-more-than-32-bytes";
     let rotated = rotate(&["--overlap", "1s", "--client-secret", own]);
     assert!(rotated.status.success());
-    let own = Keys { client_secret: own.to_owned(), ..new.clone() };
+    let own = Keys {
+        client_secret: own.to_owned(),
+        ..new.clone()
+    };
     answers(&with(&own), 200).await;
     answers(&with(&new), 401).await;
     assert!(!host.log().contains(&new.client_secret));
@@ -170,7 +180,9 @@ async fn a_backup_made_under_load_is_of_one_moment() {
         (sql.value::<i64>(written).await > 5).then_some(())
     })
     .await;
-    let files: Vec<_> = (0..3).map(|n| folder.path().join(format!("{n}.backup"))).collect();
+    let files: Vec<_> = (0..3)
+        .map(|n| folder.path().join(format!("{n}.backup")))
+        .collect();
     for file in &files {
         tokio::task::block_in_place(|| backup(&host, file));
     }
@@ -181,9 +193,7 @@ async fn a_backup_made_under_load_is_of_one_moment() {
         assert_eq!(mode & 0o777, 0o600);
         let mut sql = Sql::open(file).await;
         assert_eq!(sql.value::<String>("PRAGMA integrity_check").await, "ok");
-        let lost: Vec<i64> = sql
-            .column("SELECT 1 FROM pragma_foreign_key_check")
-            .await;
+        let lost: Vec<i64> = sql.column("SELECT 1 FROM pragma_foreign_key_check").await;
         assert!(lost.is_empty());
         // One after the other: those that are there are the first ones.
         let numbers: Vec<i64> = sql
@@ -211,7 +221,15 @@ async fn a_restored_environment_answers_as_before_and_waits() {
     let mut host = HostUnderTest::start(setup(&app)).await;
     let connectors = only("follow-up-boss");
     let (system, key) = ("system=Test-System", format!("systemKey={system_key}"));
-    let configure = ["connector", "configure", "follow-up-boss", "--env", "dev", system, &key];
+    let configure = [
+        "connector",
+        "configure",
+        "follow-up-boss",
+        "--env",
+        "dev",
+        system,
+        &key,
+    ];
     let folder = ["--connectors", connectors.to_str().unwrap()];
     host.rollout_ok(&[&configure[..], &folder[..]].concat());
     let account = host.client("customer-1").connect_synced(API_KEY).await;
@@ -237,7 +255,8 @@ async fn a_restored_environment_answers_as_before_and_waits() {
             assert!(line.contains("already"), "{line}");
         });
         let other = other.await;
-        let listed: Value = serde_json::from_str(&other.rollout_ok(&["env", "list", "--json"])).unwrap();
+        let listed: Value =
+            serde_json::from_str(&other.rollout_ok(&["env", "list", "--json"])).unwrap();
         assert_eq!(listed[0]["name"], name);
         assert_eq!(listed[0]["held"], true);
         let account = other.client("customer-1").of(account.credential());
@@ -252,7 +271,10 @@ async fn a_restored_environment_answers_as_before_and_waits() {
         let refused = account.post("/api/credentials", connect).await;
         refused.refused(409, "environment_held");
         let delete = format!("/api/credentials?credentialId={}", account.credential());
-        account.delete(&delete).await.refused(409, "environment_held");
+        account
+            .delete(&delete)
+            .await
+            .refused(409, "environment_held");
         assert_eq!(app.requests().len(), 0);
 
         other.rollout_ok(&["env", "resume", name]);
@@ -271,7 +293,11 @@ async fn a_restored_environment_answers_as_before_and_waits() {
         .await;
         // With the app's key and the system's.
         for request in app.requests() {
-            assert_eq!(request.system.as_deref(), Some("Test-System"), "{request:?}");
+            assert_eq!(
+                request.system.as_deref(),
+                Some("Test-System"),
+                "{request:?}"
+            );
             assert!(request.status < 300, "{request:?}");
         }
         drop(other);
@@ -297,7 +323,9 @@ async fn a_backup_needs_the_key_that_it_was_sealed_with() {
     std::fs::create_dir(&empty).unwrap();
     let place = ["--data-dir", empty.to_str().unwrap()];
     let restore = ["env", "restore", path, "--resume"];
-    let line = refusal(&crate::fixtures::rollout([&place[..], &restore[..]].concat()));
+    let line = refusal(&crate::fixtures::rollout(
+        [&place[..], &restore[..]].concat(),
+    ));
     assert!(line.contains("master.key is missing"), "{line}");
     assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 0);
     std::fs::copy(host.data().join("master.key"), empty.join("master.key")).unwrap();
@@ -308,21 +336,59 @@ async fn a_backup_needs_the_key_that_it_was_sealed_with() {
     let none = host.data().join("env/dev.sqlite");
     for (file, word) in [
         (none.to_str().unwrap(), "no backup"),
-        (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "no backup"),
+        (
+            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+            "no backup",
+        ),
         ("/nowhere/dev.backup", "/nowhere/dev.backup"),
     ] {
         let line = refusal(&stranger.rollout(&["env", "restore", file, "--name", "other"]));
         assert!(line.contains(word), "{line}");
     }
-    let newer = "UPDATE host_meta SET value = '999' WHERE key = 'schema_version'; \
-                 UPDATE host_meta SET value = '9.8.7' WHERE key = 'program'";
-    use sqlx::{ConnectOptions, Connection, Executor};
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
-    let mut connection = options.connect().await.unwrap();
-    connection.execute(newer).await.unwrap();
-    connection.close().await.unwrap();
+    change(
+        &file,
+        "UPDATE host_meta SET value = '999' WHERE key = 'schema_version'; \
+         UPDATE host_meta SET value = '9.8.7' WHERE key = 'program'",
+    )
+    .await;
     let line = refusal(&stranger.rollout(&["env", "restore", path, "--name", "other"]));
     assert!(line.contains("9.8.7") && line.contains("999"), "{line}");
     let left = std::fs::read_dir(stranger.data().join("env")).unwrap();
     assert!(left.count() <= 3, "only dev's files");
+}
+
+/// Changes a database that nobody else has open.
+async fn change(file: &Path, sql: &'static str) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+    let mut connection = options.connect().await.unwrap();
+    connection.execute(sql).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// What an older version made lacks columns; they are there once it is restored.
+#[tokio::test]
+async fn an_older_backup_is_brought_up() {
+    let app = app(Dataset::demo());
+    let mut host = HostUnderTest::start(setup(&app)).await;
+    let account = host.client("customer-1").connect_synced(API_KEY).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dev.backup");
+    backup(&host, &file);
+    host.stop();
+    let people = Sql::open(&file).await.count("rollout_people").await;
+    change(
+        &file,
+        "ALTER TABLE rollout_people DROP COLUMN \"jobTitle\"; \
+         DELETE FROM host_columns WHERE column_name = 'jobTitle'",
+    )
+    .await;
+    let restore = ["env", "restore", file.to_str().unwrap(), "--resume"];
+    let other = host.beside_after(setup(&app), |other| {
+        other.rollout_ok(&restore);
+    });
+    let other = other.await;
+    let there = other.client("customer-1").of(account.credential());
+    let shown = there.all("people", "").await;
+    assert_eq!(i64::try_from(shown.len()).unwrap(), people);
+    assert!(shown.iter().all(|person| person["jobTitle"].is_string()));
 }

@@ -24,7 +24,9 @@ fn setup(app: &Simulator) -> Setup {
 /// A database whose owner may make logins, or may not: its URL.
 fn database_of(role: &str, rights: &[Right]) -> String {
     let server = server();
-    server.role_with_password(role, "host's own", rights).unwrap();
+    server
+        .role_with_password(role, "host's own", rights)
+        .unwrap();
     let url = server.database().unwrap();
     let name = url.rsplit('/').next().unwrap();
     server
@@ -63,20 +65,29 @@ async fn a_customer_reads_records_and_has_a_place_of_his_own() {
     };
 
     let people = account.all("people", "").await;
-    assert_eq!(ok("SELECT count(*) FROM rollout_people"), people.len().to_string());
+    assert_eq!(
+        ok("SELECT count(*) FROM rollout_people"),
+        people.len().to_string()
+    );
     for table in ["users", "notes", "tasks"] {
         ok(&format!("SELECT * FROM rollout_{table}"));
     }
     // Views, tables and functions lie in the user's own schema.
-    ok("CREATE VIEW leads AS SELECT \"id\", \"firstName\" FROM rollout_people WHERE \"stage\" = 'Lead'; \
+    ok(
+        "CREATE VIEW leads AS SELECT \"id\", \"firstName\" FROM rollout_people WHERE \"stage\" = 'Lead'; \
         CREATE TABLE marks (id text PRIMARY KEY, mark int); \
-        CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2'");
-    let own = format!("SELECT schemaname FROM pg_views WHERE viewname = 'leads' AND schemaname = '{user}'");
+        CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2'",
+    );
+    let own = format!(
+        "SELECT schemaname FROM pg_views WHERE viewname = 'leads' AND schemaname = '{user}'"
+    );
     assert_eq!(ok(&own), user);
     ok("INSERT INTO marks SELECT \"id\", twice(2) FROM rollout_people");
     assert_eq!(ok("SHOW statement_timeout"), "1min");
     assert_eq!(ok("SHOW idle_in_transaction_session_timeout"), "1min");
-    let limit = server().admin(&format!("SELECT rolconnlimit FROM pg_roles WHERE rolname = '{user}'"));
+    let limit = server().admin(&format!(
+        "SELECT rolconnlimit FROM pg_roles WHERE rolname = '{user}'"
+    ));
     assert_eq!(limit.unwrap(), "10");
 
     for sql in [
@@ -96,8 +107,14 @@ async fn a_customer_reads_records_and_has_a_place_of_his_own() {
     ] {
         refused(sql, "permission denied");
     }
-    refused("CREATE INDEX ON rollout_people (\"stage\")", "must be owner");
-    refused("ALTER TABLE rollout_people ADD COLUMN mine int", "must be owner");
+    refused(
+        "CREATE INDEX ON rollout_people (\"stage\")",
+        "must be owner",
+    );
+    refused(
+        "ALTER TABLE rollout_people ADD COLUMN mine int",
+        "must be owner",
+    );
     refused("SET ROLE landlord", "permission denied");
 
     // Of two customers, neither sees the other's.
@@ -108,7 +125,12 @@ async fn a_customer_reads_records_and_has_a_place_of_his_own() {
     assert!(error.to_string().contains("permission denied"), "{error}");
     let listed: Value =
         serde_json::from_str(&host.rollout_ok(&["env", "sql-user", "list", "--json"])).unwrap();
-    let listed: Vec<&str> = listed.as_array().unwrap().iter().map(|one| one["user"].as_str().unwrap()).collect();
+    let listed: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["user"].as_str().unwrap())
+        .collect();
     let mut expected = vec![user.as_str(), other.as_str()];
     expected.sort_unstable();
     assert_eq!(listed, expected);
@@ -116,7 +138,10 @@ async fn a_customer_reads_records_and_has_a_place_of_his_own() {
     // The records go on changing under the views.
     let person = json!({"firstName": "Ada", "lastName": "Byron", "stage": "Lead"});
     let ada = account.post("/crm/api/people", person).await.with(201);
-    let found = format!("SELECT \"firstName\" FROM leads WHERE \"id\" = '{}'", ada["id"].as_str().unwrap());
+    let found = format!(
+        "SELECT \"firstName\" FROM leads WHERE \"id\" = '{}'",
+        ada["id"].as_str().unwrap()
+    );
     assert_eq!(ok(&found), "Ada");
 
     let told = host.rollout_ok(&["env", "sql-user", "remove", &user]);
@@ -146,7 +171,11 @@ async fn a_customer_asks_for_indexes() {
     let (host, account) = on_postgres(&app, &database_of("indexer", &[Right::CreateRoles])).await;
     let (_, url) = sql_user(&host);
     let (_, other) = sql_user(&host);
-    let ok = |sql: &str| server().psql(&url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let ok = |sql: &str| {
+        server()
+            .psql(&url, sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
     let requests = [
         ("rollout_people", "{stage}", "done"),
         ("rollout_people", "{created,id}", "done"),
@@ -160,7 +189,9 @@ async fn a_customer_asks_for_indexes() {
     let began = std::time::Instant::now();
     let mut numbers = Vec::new();
     for (table, columns, _) in requests {
-        numbers.push(ok(&format!("SELECT rollout_create_index('{table}', '{columns}')")));
+        numbers.push(ok(&format!(
+            "SELECT rollout_create_index('{table}', '{columns}')"
+        )));
     }
     // Nobody has to look for a minute: the host is told.
     let settled = until("all are settled", async || {
@@ -173,23 +204,35 @@ async fn a_customer_asks_for_indexes() {
         let state = format!("SELECT state, reason FROM rollout_index_requests WHERE id = {number}");
         let state = ok(&state);
         assert!(state.starts_with(expected), "{table} {columns}: {state}");
-        assert!(expected == "done" || state.len() > "refused|".len(), "{state}");
+        assert!(
+            expected == "done" || state.len() > "refused|".len(),
+            "{state}"
+        );
     }
     let made = "SELECT indexdef FROM pg_indexes WHERE indexname LIKE 'rollout\\_asked\\_%' ORDER BY indexname";
     let made = ok(made);
     assert_eq!(made.lines().count(), 2, "{made}");
-    assert!(made.contains("USING hash (stage)") && made.contains("(created, id)"), "{made}");
+    assert!(
+        made.contains("USING hash (stage)") && made.contains("(created, id)"),
+        "{made}"
+    );
     let valid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
     assert_eq!(ok(valid), "0");
 
     // Others' requests are not shown, the function is for these logins alone.
     let seen = server().psql(&other, "SELECT count(*) FROM rollout_index_requests");
     assert_eq!(seen.unwrap(), "0");
-    for (table, columns) in [("rollout_people", "{}"), ("rollout_people", "{a,b,c,d}"), ("", "{a}")] {
+    for (table, columns) in [
+        ("rollout_people", "{}"),
+        ("rollout_people", "{a,b,c,d}"),
+        ("", "{a}"),
+    ] {
         let ask = format!("SELECT rollout_create_index('{table}', '{columns}')");
         server().psql(&url, &ask).expect_err(&ask);
     }
     // Long texts are stored as before.
+    // On a new connection: psql held up this thread, and the old one with it.
+    let account = host.client("customer-1").of(account.credential());
     let long = "x".repeat(100_000);
     let person = json!({"firstName": "Long", "lastName": long});
     account.post("/crm/api/people", person).await.with(201);
@@ -198,7 +241,9 @@ async fn a_customer_asks_for_indexes() {
 #[tokio::test]
 async fn without_rights_or_a_server_the_command_says_what_to_do() {
     let app = app(Dataset::demo());
-    let host = HostUnderTest::start(setup(&app).set("control.database_url", database_of("plain", &[]))).await;
+    let host =
+        HostUnderTest::start(setup(&app).set("control.database_url", database_of("plain", &[])))
+            .await;
     let line = refusal(&host.rollout(&["env", "sql-user", "create", "dev"]));
     assert!(line.contains("ALTER ROLE \"plain\" CREATEROLE"), "{line}");
     let file = HostUnderTest::start(setup(&app)).await;
@@ -220,7 +265,11 @@ async fn an_environment_moves_to_postgres_and_back() {
     let file = folder.path().join("sqlite.backup");
     let file = file.to_str().unwrap();
     host.rollout_ok(&["env", "backup", "dev", file]);
-    let last = host.sql().await.value::<i64>("SELECT seq FROM sqlite_sequence WHERE name = 'rollout_people'").await;
+    let last = host
+        .sql()
+        .await
+        .value::<i64>("SELECT seq FROM sqlite_sequence WHERE name = 'rollout_people'")
+        .await;
     drop(host.client("nobody"));
     let mut host = host;
     host.stop();
@@ -228,7 +277,15 @@ async fn an_environment_moves_to_postgres_and_back() {
     let url = database_of("mover", &[Right::CreateRoles]);
     let moved = host.beside_after(setup(&app), |other| {
         other.rollout_ok(&["env", "restore", file, "--database-url", &url, "--resume"]);
-        let line = refusal(&other.rollout(&["env", "restore", file, "--database-url", &url, "--name", "b"]));
+        let line = refusal(&other.rollout(&[
+            "env",
+            "restore",
+            file,
+            "--database-url",
+            &url,
+            "--name",
+            "b",
+        ]));
         assert!(line.contains("client id"), "{line}");
     });
     let moved = moved.await;
@@ -239,7 +296,10 @@ async fn an_environment_moves_to_postgres_and_back() {
     let made = there.post("/crm/api/people", person).await.with(201);
     let first = there.get("/crm/api/people?limit=1").await.ok();
     assert_eq!(first["people"][0]["id"], made["id"]);
-    let seq = format!("SELECT host_seq FROM rollout_people WHERE \"id\" = '{}'", made["id"].as_str().unwrap());
+    let seq = format!(
+        "SELECT host_seq FROM rollout_people WHERE \"id\" = '{}'",
+        made["id"].as_str().unwrap()
+    );
     let seq: i64 = server().psql(&url, &seq).unwrap().parse().unwrap();
     assert!(seq > last, "{seq} {last}");
     // Syncing goes on from where it was, and nothing is there twice.
@@ -278,7 +338,9 @@ async fn a_deleted_environment_leaves_a_postgres_database_empty() {
     let (host, _) = on_postgres(&app, &control).await;
     let shop = server().database().unwrap();
     let name = shop.rsplit('/').next().unwrap();
-    server().admin(&format!("ALTER DATABASE {name} OWNER TO eraser")).unwrap();
+    server()
+        .admin(&format!("ALTER DATABASE {name} OWNER TO eraser"))
+        .unwrap();
     let url = server().url_of("eraser", "host's own", name);
     let keys = host.rollout_ok(&["env", "create", "shop", "--database-url", &url, "--json"]);
     let keys = crate::fixtures::Keys::of_json(&keys);
@@ -290,21 +352,35 @@ async fn a_deleted_environment_leaves_a_postgres_database_empty() {
     client.connect_synced(API_KEY).await;
     let made = host.rollout_ok(&["env", "sql-user", "create", "shop", "--json"]);
     let made: Value = serde_json::from_str(&made).unwrap();
-    let (user, sql) = (made["user"].as_str().unwrap(), made["databaseUrl"].as_str().unwrap());
+    let (user, sql) = (
+        made["user"].as_str().unwrap(),
+        made["databaseUrl"].as_str().unwrap(),
+    );
     server().psql(sql, "CREATE VIEW names AS SELECT \"firstName\" FROM rollout_people; CREATE TABLE own (id int)").unwrap();
 
     let told = host.rollout_ok(&["env", "delete", "shop", "--yes"]);
-    assert!(told.contains(user) && !told.contains("host's own"), "{told}");
+    assert!(
+        told.contains(user) && !told.contains("host's own"),
+        "{told}"
+    );
     let left = |what: &str| server().psql(&shop, what).unwrap();
     let tables = "SELECT table_schema || '.' || table_name FROM information_schema.tables \
                   WHERE table_schema NOT IN ('pg_catalog', 'information_schema')";
     assert_eq!(left(tables), format!("{user}.own"));
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'host%'";
     assert_eq!(left(schemas), "0");
-    assert_eq!(left(&format!("SELECT count(*) FROM pg_roles WHERE rolname = '{user}'")), "0");
+    assert_eq!(
+        left(&format!(
+            "SELECT count(*) FROM pg_roles WHERE rolname = '{user}'"
+        )),
+        "0"
+    );
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(left(schemas), "0", "nobody makes it again");
-    client.get("/api/credentials").await.refused(401, "unauthorized");
+    client
+        .get("/api/credentials")
+        .await
+        .refused(401, "unauthorized");
     host.admin().get("/api/credentials").await.ok();
 }
 
@@ -315,11 +391,20 @@ async fn views_survive_new_columns() {
     let app = app(Dataset::demo());
     let (mut host, _) = on_postgres(&app, &database_of("grower", &[Right::CreateRoles])).await;
     let (_, url) = sql_user(&host);
-    let ok = |sql: &str| server().psql(&url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let ok = |sql: &str| {
+        server()
+            .psql(&url, sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
     let admin = host_url(&host);
     // As the program was before it knew a field.
     host.stop();
-    server().psql(&admin, "ALTER TABLE rollout_people DROP COLUMN \"jobTitle\"").unwrap();
+    server()
+        .psql(
+            &admin,
+            "ALTER TABLE rollout_people DROP COLUMN \"jobTitle\"",
+        )
+        .unwrap();
     ok("CREATE VIEW all_people AS SELECT * FROM rollout_people");
     let before = ok("SELECT count(*) FROM all_people");
     host.restart().await;

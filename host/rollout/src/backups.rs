@@ -176,7 +176,13 @@ pub(crate) fn restore(data: &Path, config: &Config, restore: Restore<'_>) -> Res
         place(&installation, &note, &environment, &restore, &location).await?;
         let control = &installation.control;
         if let Err(error) = control.restore_environment(&environment, &settings).await {
-            remove(&installation, &environment, &location, CustomerSchemas::Keep).await?;
+            remove(
+                &installation,
+                &environment,
+                &location,
+                CustomerSchemas::Keep,
+            )
+            .await?;
             return Err(error.into());
         }
         println!("environment `{name}` is restored into {location}");
@@ -240,7 +246,10 @@ async fn place(
     let catalog = Catalog::embedded()?;
     let draft = Draft::beside(&installation.data.environment(&environment.name))?;
     let mut from = File::open(restore.file)?;
-    io::copy(&mut from, &mut OpenOptions::new().write(true).open(&draft.path)?)?;
+    io::copy(
+        &mut from,
+        &mut OpenOptions::new().write(true).open(&draft.path)?,
+    )?;
     let draft_store = open_file(installation, &draft.path, &note.client_id, &catalog).await?;
     draft_store.forget_backup().await?;
     reseal_credentials(&installation.vault, note, &environment.name, &draft_store).await?;
@@ -275,7 +284,10 @@ fn environment(
     name: &str,
     restore: &Restore<'_>,
 ) -> Result<Environment> {
-    let (from, to) = (client_secret_context(&note.name), client_secret_context(name));
+    let (from, to) = (
+        client_secret_context(&note.name),
+        client_secret_context(name),
+    );
     let again = |sealed: &str| reseal(vault, &from, &to, sealed);
     let old_secret = match &note.old_secret {
         Some((sealed, until)) => Some((again(sealed)?, *until)),

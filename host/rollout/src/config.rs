@@ -300,10 +300,20 @@ impl Config {
         if self.sync.poll_interval < Duration::from_millis(100) {
             return wrong("sync.poll_interval", "must be at least 100ms".into());
         }
-        if !self.control.database_url.is_empty()
-            && let Err(error) = Location::parse(&self.control.database_url)
-        {
-            return wrong("control.database_url", error.to_string());
+        if !self.control.database_url.is_empty() {
+            match Location::parse(&self.control.database_url) {
+                Ok(Location::Postgres(_)) => {}
+                // Its lock is the data directory's: no other host may have it.
+                Ok(Location::File(_)) => {
+                    return wrong(
+                        "control.database_url",
+                        "is a file: leave it empty for DATA/control.sqlite, which is one host's, \
+                         or name a database that several can share, postgres://USER:PASSWORD@HOST:5432/DATABASE"
+                            .into(),
+                    );
+                }
+                Err(error) => return wrong("control.database_url", error.to_string()),
+            }
         }
         if self.database.connections_per_environment < 2 {
             return wrong("database.connections_per_environment", "must be at least 2".into());

@@ -235,8 +235,7 @@ pub(crate) async fn remove(
     match location {
         Location::Postgres(_) => {
             let databases = &installation.databases;
-            let erased =
-                rollout_store::erase(databases, location, &environment.client_id, schemas);
+            let erased = rollout_store::erase(databases, location, &environment.client_id, schemas);
             Ok(erased.await?)
         }
         Location::File(_) => {
@@ -257,7 +256,10 @@ fn confirm(name: &str, location: &Location) -> Result<()> {
     std::io::stdout().flush()?;
     let mut typed = String::new();
     stdin.lock().read_line(&mut typed)?;
-    ensure!(typed.trim() == name, "that is not its name; nothing was deleted");
+    ensure!(
+        typed.trim() == name,
+        "that is not its name; nothing was deleted"
+    );
     Ok(())
 }
 
@@ -317,7 +319,10 @@ fn finish_rotation(data: &Path, config: &Config, name: &str, as_json: bool) -> R
             "the client secret of `{name}` is not being rotated"
         );
         if as_json {
-            println!("{}", json!({"name": name, "clientId": environment.client_id}));
+            println!(
+                "{}",
+                json!({"name": name, "clientId": environment.client_id})
+            );
         } else {
             println!("only the present client secret of `{name}` is good now");
         }

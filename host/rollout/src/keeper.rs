@@ -1,5 +1,6 @@
 //! Keeps what runs equal to what the databases say.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,16 @@ use anyhow::{Context as _, Result};
 use rollout_connectors::{Connectors, Environment, Environments};
 use rollout_work::House;
 use tokio::sync::watch;
+use tokio::task::{self, JoinSet};
+use tokio::time::MissedTickBehavior;
 
 use crate::installation::Installation;
 
 /// How often the databases are looked at for what others changed.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// What the control database is called among the troubles; no environment is.
+const CONTROL: &str = "";
 
 /// Opens, changes and closes environments as commands and other hosts say.
 pub(crate) struct Keeper {
@@ -21,30 +27,59 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Looks again and again until `stop` turns true.
+    /// Looks again and again until `stop` turns true. Each environment is followed by
+    /// itself: one whose database doesn't answer holds up no other.
     pub(crate) async fn keep(self, mut stop: watch::Receiver<bool>) {
-        let mut quiet = true;
+        let keeper = Arc::new(self);
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut following = JoinSet::new();
+        // Who is being followed, by task.
+        let mut names: HashMap<task::Id, String> = HashMap::new();
+        let mut troubles = Troubles::default();
         while !*stop.borrow() {
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {
-                    match self.look().await {
-                        Ok(()) => quiet = false,
-                        // Told once, not twice a second.
-                        Err(error) if !quiet => {
-                            tracing::warn!("what others change can't be followed: {error:#}");
-                            quiet = true;
+                _ = looks.tick() => {
+                    let all = keeper.stored().await;
+                    troubles.tell(CONTROL, all.as_ref().err());
+                    for stored in all.unwrap_or_default() {
+                        if names.values().any(|name| *name == stored.name) {
+                            continue;
                         }
-                        Err(_) => {}
+                        let (keeper, name) = (keeper.clone(), stored.name.clone());
+                        let task = following.spawn(async move { keeper.follow(&stored).await });
+                        names.insert(task.id(), name);
+                    }
+                }
+                Some(followed) = following.join_next_with_id() => {
+                    let (id, followed) = match followed {
+                        Ok((id, followed)) => (id, followed),
+                        Err(error) => (error.id(), Err(error.into())),
+                    };
+                    if let Some(name) = names.remove(&id) {
+                        troubles.tell(&name, followed.err().as_ref());
                     }
                 }
                 _ = stop.changed() => {}
             }
         }
+        following.shutdown().await;
     }
 
     /// Opens environments that are new, closes those that are gone, and takes up
     /// what changed.
     pub(crate) async fn look(&self) -> Result<()> {
+        let mut trouble = None;
+        for stored in self.stored().await? {
+            if let Err(error) = self.follow(&stored).await {
+                trouble = Some(error);
+            }
+        }
+        trouble.map_or(Ok(()), Err)
+    }
+
+    /// All environments that there are. Closes those that are no longer.
+    async fn stored(&self) -> Result<Vec<rollout_store::Environment>> {
         let all = self.installation.control.environments().await?;
         for open in self.environments.all() {
             let there = all
@@ -57,14 +92,7 @@ impl Keeper {
                 tokio::spawn(async move { open.store().close().await });
             }
         }
-        let mut trouble = None;
-        for stored in &all {
-            // One that can't be reached doesn't hold up the others.
-            if let Err(error) = self.follow(stored).await {
-                trouble = Some(error);
-            }
-        }
-        trouble.map_or(Ok(()), Err)
+        Ok(all)
     }
 
     async fn follow(&self, stored: &rollout_store::Environment) -> Result<()> {
@@ -127,5 +155,22 @@ impl Keeper {
             .await
             .with_context(|| format!("environment `{}`", stored.name))?;
         Ok(Arc::new(environment))
+    }
+}
+
+/// What can't be followed: told once, not twice a second.
+#[derive(Default)]
+struct Troubles(HashSet<String>);
+
+impl Troubles {
+    fn tell(&mut self, name: &str, error: Option<&anyhow::Error>) {
+        match error {
+            None => drop(self.0.remove(name)),
+            Some(error) => {
+                if self.0.insert(name.to_owned()) {
+                    tracing::warn!("what others change can't be followed: {error:#}");
+                }
+            }
+        }
     }
 }

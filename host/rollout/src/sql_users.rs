@@ -22,7 +22,13 @@ use crate::installation::{Installation, random};
 /// Rounds of hashing a password, as many as Postgres makes.
 const ROUNDS: u32 = 4096;
 /// Parameters of a URL that say who connects, or how the host does.
-const OURS: [&str; 5] = ["user", "password", "options", "application_name", "search_path"];
+const OURS: [&str; 5] = [
+    "user",
+    "password",
+    "options",
+    "application_name",
+    "search_path",
+];
 
 #[derive(Subcommand)]
 pub(crate) enum SqlUserCommand {
@@ -79,7 +85,9 @@ async fn create(installation: &Installation, name: &str, as_json: bool) -> Resul
             path.display()
         ),
     };
-    let tail: String = (0..4).map(|_| format!("{:02x}", rand::random::<u8>())).collect();
+    let tail: String = (0..4)
+        .map(|_| format!("{:02x}", rand::random::<u8>()))
+        .collect();
     let (user, password) = (format!("rollout_{name}_{tail}"), random(24));
     let url = url_of(url, &user, &password)?;
     let store = installation
@@ -92,7 +100,10 @@ async fn create(installation: &Installation, name: &str, as_json: bool) -> Resul
     store.close().await;
     made?;
     if as_json {
-        println!("{}", json!({"name": name, "user": user, "databaseUrl": url}));
+        println!(
+            "{}",
+            json!({"name": name, "user": user, "databaseUrl": url})
+        );
     } else {
         println!("user:         {user}");
         println!("database URL: {url}");

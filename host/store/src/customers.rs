@@ -14,8 +14,7 @@ use crate::{EnvStore, Result, StoreError};
 const CONNECTIONS: u32 = 10;
 
 /// Takes away what [`ENTRANCE`] makes.
-pub(crate) const DROP_FUNCTIONS: &str =
-    "DROP FUNCTION IF EXISTS public.rollout_create_index(text, text[]) CASCADE; \
+pub(crate) const DROP_FUNCTIONS: &str = "DROP FUNCTION IF EXISTS public.rollout_create_index(text, text[]) CASCADE; \
      DROP VIEW IF EXISTS public.rollout_index_requests CASCADE";
 
 /// How customers ask for indexes, and see what became of it.
@@ -140,7 +139,8 @@ pub(crate) async fn drop_login(tx: &mut Tx, login: &str, schemas: CustomerSchema
         CustomerSchemas::Keep => String::new(),
     };
     // Those who are at work under it would go on.
-    let sessions = query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1");
+    let sessions =
+        query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1");
     sessions.bind(login).execute(&mut *tx).await?;
     let drop = format!(
         "{schema}REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name}; DROP ROLE {name}"

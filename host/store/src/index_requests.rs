@@ -56,7 +56,9 @@ impl EnvStore {
 
     async fn make_requested(&self, request: &Request) -> Result<Outcome> {
         let refused = |reason: String| Ok(Outcome::Refused(reason));
-        let table = self.tables().find(|table| table.entity.table == request.table);
+        let table = self
+            .tables()
+            .find(|table| table.entity.table == request.table);
         let Some(table) = table else {
             return refused(format!("there is no table {}", request.table));
         };
@@ -123,10 +125,16 @@ fn definition(table: &Arc<EntityTable>, columns: &[String]) -> std::result::Resu
     }
     let entity = &table.entity;
     // The host's own columns are short; so are references, which are ids.
-    let mut bounded: HashMap<&str, bool> =
-        HashMap::from([("id", true), ("credentialId", true), ("appKey", true), ("rolloutUpdated", true)]);
+    let mut bounded: HashMap<&str, bool> = HashMap::from([
+        ("id", true),
+        ("credentialId", true),
+        ("appKey", true),
+        ("rolloutUpdated", true),
+    ]);
     for column in entity.columns() {
-        let is_reference = entity.field(&column.name).is_some_and(|field| field.reference.is_some());
+        let is_reference = entity
+            .field(&column.name)
+            .is_some_and(|field| field.reference.is_some());
         match column.kind {
             Kind::Json => continue,
             Kind::Text => bounded.insert(&column.name, is_reference),
@@ -136,11 +144,18 @@ fn definition(table: &Arc<EntityTable>, columns: &[String]) -> std::result::Resu
     let mut hashed = false;
     for column in columns {
         match bounded.get(column.as_str()) {
-            None => return Err(format!("{} has no column {column} that can have an index", entity.table)),
+            None => {
+                return Err(format!(
+                    "{} has no column {column} that can have an index",
+                    entity.table
+                ));
+            }
             Some(true) => {}
             Some(false) if columns.len() == 1 => hashed = true,
             Some(false) => {
-                return Err(format!("{column} may hold long texts and can only have an index alone"));
+                return Err(format!(
+                    "{column} may hold long texts and can only have an index alone"
+                ));
             }
         }
     }

@@ -10,6 +10,7 @@
 
 use std::path::Path;
 
+use rollout_catalog::Catalog;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
@@ -405,6 +406,10 @@ pub async fn backup_note(file: &Path) -> Result<String> {
         .fetch_all(&mut connection)
         .await
         .map_err(none)?;
+    let catalog: i64 = sqlx::query_scalar("SELECT coalesce(max(catalog), 0) FROM host_columns")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(none)?;
     connection.close().await.map_err(none)?;
     let fact = |wanted: &str| {
         let found = facts.iter().find(|(key, _)| key == wanted);
@@ -416,12 +421,14 @@ pub async fn backup_note(file: &Path) -> Result<String> {
     }
     let version = fact("schema_version").parse().unwrap_or(usize::MAX);
     let known = migrations::ENVIRONMENT.len();
-    if version > known {
+    if version > known || catalog > i64::from(Catalog::VERSION) {
         return Err(StoreError::Refused(format!(
-            "the backup was made by rollout {} with schema version {version}; this is rollout {}, \
-             which knows {known}: restore it with a newer version of the program",
+            "the backup was made by rollout {} with schema version {version} and catalogue {catalog}; \
+             this is rollout {}, which knows {known} and {}: restore it with a newer version of the \
+             program",
             fact("program"),
             env!("CARGO_PKG_VERSION"),
+            Catalog::VERSION,
         )));
     }
     Ok(note)

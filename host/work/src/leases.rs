@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use rollout_connectors::Environment;
 use rollout_store::{Begun, EnvStore, Lease, NewWrite, Result};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::Settings;
 
@@ -110,12 +111,17 @@ impl Leases {
     }
 
     /// Renews what is held, again and again, until `stop` turns true and nothing
-    /// is held any more.
-    pub async fn renew(&self, mut stop: watch::Receiver<bool>) {
+    /// is held any more. A database that doesn't answer doesn't hold up the others.
+    pub async fn renew(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut asking = JoinSet::new();
+        let mut asked: HashMap<tokio::task::Id, String> = HashMap::new();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.settings.renew) => {}
                 _ = stop.wait_for(|stop| *stop), if self.held.lock().is_empty() => return,
+            }
+            while let Some(answered) = asking.try_join_next_with_id() {
+                asked.remove(&answered.map_or_else(|error| error.id(), |(id, ())| id));
             }
             let mut by_store: HashMap<String, (Arc<EnvStore>, Vec<(i64, i64)>)> = HashMap::new();
             for ((environment, id), held) in self.held.lock().iter() {
@@ -124,15 +130,25 @@ impl Leases {
                 leases.push((*id, held.token));
             }
             for (environment, (store, leases)) in by_store {
-                let asked = Instant::now();
-                match store.renew_leases(&leases, self.settings.lease_ms()).await {
-                    Ok(still) => self.note(&environment, &leases, &still, asked),
-                    // What can't be renewed can't be committed either.
-                    Err(error) => {
-                        tracing::warn!(environment, %error, "leases can't be renewed");
-                    }
+                if !asked.values().any(|one| *one == environment) {
+                    let renewing = self.clone().renew_in(environment.clone(), store, leases);
+                    asked.insert(asking.spawn(renewing).id(), environment);
                 }
             }
+        }
+    }
+
+    async fn renew_in(
+        self: Arc<Self>,
+        environment: String,
+        store: Arc<EnvStore>,
+        leases: Vec<(i64, i64)>,
+    ) {
+        let asked = Instant::now();
+        match store.renew_leases(&leases, self.settings.lease_ms()).await {
+            Ok(still) => self.note(&environment, &leases, &still, asked),
+            // What can't be renewed can't be committed either.
+            Err(error) => tracing::warn!(environment, %error, "leases can't be renewed"),
         }
     }
 

@@ -35,7 +35,7 @@ const CLAIMERS: usize = 2;
 /// Jobs that are entered one by one, each when the one before has started.
 const IDLE_JOBS: usize = 400;
 /// Jobs per second of the load, and for how long.
-const LOAD: u64 = 2_000;
+const LOAD: u64 = 1_000;
 const LOADED: Duration = Duration::from_secs(5);
 
 const BENCH: Queue = Queue {

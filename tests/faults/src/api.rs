@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::dice::Dice;
+use crate::found::{Findings, Sort};
 use crate::hosts::Cluster;
 
 /// How long one attempt may take.
@@ -25,6 +26,7 @@ pub(crate) struct Api {
     http: reqwest::Client,
     cluster: Arc<Cluster>,
     last: Arc<Mutex<Option<Instant>>>,
+    findings: Findings,
 }
 
 /// A request.
@@ -72,6 +74,11 @@ impl Answer {
         code.and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// A host knows what it lacks, and says when to ask again.
+    fn is_helpless(&self) -> bool {
+        self.status == 500 || (self.status == 503 && self.retry_after.is_none())
+    }
+
     /// How long to wait before the same is asked again; none if the answer counts.
     fn again(&self) -> Option<Duration> {
         let open = match self.status {
@@ -90,7 +97,7 @@ impl Answer {
 }
 
 impl Api {
-    pub(crate) fn new(cluster: Arc<Cluster>) -> Result<Self> {
+    pub(crate) fn new(cluster: Arc<Cluster>, findings: Findings) -> Result<Self> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(2))
@@ -100,6 +107,7 @@ impl Api {
             http,
             cluster,
             last: Arc::default(),
+            findings,
         })
     }
 
@@ -141,6 +149,10 @@ impl Api {
             body,
             retry_after,
         };
+        if answer.is_helpless() {
+            let text = format!("{} {}: {status} {}", call.method, call.path, answer.body);
+            self.findings.add(Sort::Wrong, text);
+        }
         if answer.is_success() {
             let mut last = self.last.lock();
             *last = (*last).max(Some(asked));

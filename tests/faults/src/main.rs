@@ -50,6 +50,10 @@ struct Kills {
     /// The hosts' lease, in milliseconds.
     #[arg(long)]
     lease: Option<u64>,
+    /// The longest pause before a fault, in milliseconds; what fails is down for
+    /// about as long.
+    #[arg(long)]
+    pause: Option<u64>,
     /// Another build of the program `rollout`.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -76,6 +80,7 @@ impl Kills {
         options.accounts = self.accounts.unwrap_or(options.accounts);
         options.people = self.people.unwrap_or(options.people);
         options.lease = self.lease.map_or(options.lease, Duration::from_millis);
+        options.pause = self.pause.map_or(options.pause, Duration::from_millis);
         options.settings = (self.set.iter())
             .map(|setting| {
                 let (name, value) = setting.split_once('=').unwrap_or((setting, ""));

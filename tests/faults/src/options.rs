@@ -31,6 +31,8 @@ pub struct Options {
     pub people: usize,
     /// How long a host's claim to a piece of work is good for.
     pub lease: Duration,
+    /// The longest pause before a fault; what fails is down for about as long.
+    pub pause: Duration,
     /// The program `rollout`; built if none is named.
     pub program: Option<PathBuf>,
     /// More settings of the hosts; one without a value leaves out what the run sets.
@@ -55,6 +57,7 @@ impl Options {
             accounts: 3,
             people: 400,
             lease: Duration::from_secs(3),
+            pause: Duration::from_millis(2500),
             program: None,
             settings: Vec::new(),
             folder: None,

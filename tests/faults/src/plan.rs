@@ -122,9 +122,10 @@ impl Plan {
             let before = (options.faults * number / (late + 1)).max(1);
             accounts.push(account(&mut dice, options.people * 3, before));
         }
+        let pause = millis(options.pause);
         let steps = (0..options.faults)
             .map(|_| Step {
-                wait: dice.millis(200, 2500),
+                wait: dice.millis(pause * 2 / 25, pause),
                 fault: fault(&mut dice, options, small_disk),
                 calm: dice.chance(60),
             })
@@ -141,6 +142,10 @@ fn account(dice: &mut Dice, people: usize, before: usize) -> PlannedAccount {
         seed: dice.below(1 << 32),
         before,
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[derive(Clone, Copy)]
@@ -180,19 +185,21 @@ fn fault(dice: &mut Dice, options: &Options, small_disk: bool) -> Fault {
     let sort = dice.weighted(weights).unwrap_or(Sort::Kill);
     let hosts = options.hosts.max(1) as u64;
     let host = usize::try_from(dice.below(hosts)).unwrap_or(0);
-    let lease = u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX);
+    let (lease, pause) = (millis(options.lease), millis(options.pause));
+    // 2500 ms are the measure.
+    let scaled = |millis: u64| millis * pause / 2500;
     match sort {
         Sort::Kill => Fault::Kill {
             host,
-            down: dice.millis(0, 3000),
+            down: dice.millis(0, scaled(3000)),
             again: dice.chance(20).then(|| dice.millis(0, 1000)),
         },
         Sort::KillAll => Fault::KillAll {
-            down: dice.millis(0, 2000),
+            down: dice.millis(0, scaled(2000)),
         },
         Sort::Terminate => Fault::Terminate {
             host,
-            down: dice.millis(0, 2000),
+            down: dice.millis(0, scaled(2000)),
         },
         Sort::Freeze => Fault::Freeze {
             host,
@@ -202,19 +209,19 @@ fn fault(dice: &mut Dice, options: &Options, small_disk: bool) -> Fault {
             writes: 1 + u32::try_from(dice.below(6)).unwrap_or(0),
         },
         Sort::KillDatabase => Fault::KillDatabase {
-            down: dice.millis(0, 4000),
+            down: dice.millis(0, scaled(4000)),
         },
         Sort::PauseDatabase => Fault::PauseDatabase {
             long: dice.millis(500, lease * 2),
         },
         Sort::Exhaust => Fault::Exhaust {
-            hold: Duration::from_secs(2),
+            hold: Duration::from_millis(scaled(2000)),
         },
         Sort::Blackout => Fault::Blackout {
-            down: dice.millis(0, 2000),
+            down: dice.millis(0, scaled(2000)),
         },
         Sort::FullDisk => Fault::FullDisk {
-            hold: dice.millis(1000, 4000),
+            hold: dice.millis(scaled(1000), scaled(4000)),
         },
     }
 }

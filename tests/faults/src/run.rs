@@ -99,7 +99,8 @@ async fn play(options: &Options, say: &Say, folder: &Path) -> Result<Summary> {
         data: database.folder().unwrap_or(folder),
     };
     let cluster = Arc::new(Cluster::start(options, around).await?);
-    let api = Api::new(cluster.clone())?;
+    let findings = Findings::default();
+    let api = Api::new(cluster.clone(), findings.clone())?;
     let ledger_file = folder.join("ledger.jsonl");
     let play = Play {
         options,
@@ -113,7 +114,7 @@ async fn play(options: &Options, say: &Say, folder: &Path) -> Result<Summary> {
             relay,
             app,
             api,
-            findings: Findings::default(),
+            findings,
         },
         over: Arc::default(),
         accepted: Arc::default(),
@@ -172,6 +173,7 @@ impl Play<'_> {
         self.stage.look_after_hosts().await?;
         self.say("waiting until all is quiet");
         self.quiet().await;
+        self.say("comparing");
         let seen: Vec<_> = (readers.iter())
             .map(|(view, reader)| (*view, reader.seen()))
             .collect();
@@ -294,9 +296,14 @@ impl Play<'_> {
         let asked = Instant::now();
         let rest = loop {
             let rest = court.rest(&mut dice).await?;
-            if rest.differences.is_empty() || asked.elapsed() > LANDING {
+            let Some(first) = rest.differences.first() else {
+                break rest;
+            };
+            if asked.elapsed() > LANDING {
                 break rest;
             }
+            let (number, first) = (rest.differences.len(), &first.text);
+            self.say(&format!("comparing again: {number} differences yet, such as {first}"));
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
         summary.differences = stage.findings.all();

@@ -45,6 +45,8 @@ fn one_of_each() -> Vec<ApiError> {
         ApiError::first_sync_failed("x"),
         ApiError::environment_held(),
         ApiError::conflict("x"),
+        ApiError::write_in_progress(),
+        ApiError::idempotency_key_reused(),
         ApiError::upstream_rejected("x"),
         ApiError::unsupported("x"),
         ApiError::upstream_forbidden("x"),

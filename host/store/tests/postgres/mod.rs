@@ -11,5 +11,6 @@ mod deadlocks;
 mod locks;
 mod opening;
 mod place;
+mod zombies;
 
 pub(crate) use place::Place;
