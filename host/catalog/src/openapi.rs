@@ -19,6 +19,8 @@ pub fn openapi(catalog: &Catalog, category: Category, server_url: &str) -> Value
         schemas.extend(schemas::of(entity));
         tags.push(json!({ "name": entity.path, "description": entity.description }));
     }
+    paths.insert("/events-feed".into(), paths::feed());
+    tags.push(json!({ "name": "events", "description": "What happened to records, in order." }));
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -116,10 +116,13 @@ impl EntityTable {
                 .execute(&mut *tx)
                 .await?;
         }
-        let equals: Vec<&str> = entity
+        let equals: Vec<(&str, Kind)> = entity
             .filters()
             .filter(|filter| filter.matches == Match::Equals)
-            .map(|filter| filter.field.as_str())
+            .filter_map(|filter| {
+                let kind = entity.field(&filter.field)?.kind;
+                Some((filter.field.as_str(), kind))
+            })
             .collect();
         let indexed = dialect.index_names(tx, &entity.table).await?;
         let missing = dialect.entity_indexes(&entity.table, &equals).into_iter();

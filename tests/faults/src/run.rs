@@ -288,6 +288,7 @@ impl Play<'_> {
             app: &stage.app,
             api: &stage.api,
             cluster: &stage.cluster,
+            http: reqwest::Client::new(),
             relay: &stage.relay,
             operations: &operations,
             readers: seen,

@@ -27,6 +27,7 @@ pub(crate) struct Court<'a> {
     pub(crate) app: &'a App,
     pub(crate) api: &'a Api,
     pub(crate) cluster: &'a Cluster,
+    pub(crate) http: reqwest::Client,
     pub(crate) relay: &'a Relay,
     pub(crate) operations: &'a [Operation],
     /// The feed's readers.
@@ -148,9 +149,7 @@ impl Court<'_> {
 
     async fn is_hidden(&self, account: &Account, entity: Entity, id: u64) -> Result<bool> {
         let address = format!("{}/v1/{}/{id}", self.app.url(), entity.name());
-        let asked = reqwest::Client::new()
-            .get(address)
-            .header("Authorization", account.authorization());
+        let asked = (self.http.get(address)).header("Authorization", account.authorization());
         Ok(asked.send().await?.status().as_u16() == 404)
     }
 

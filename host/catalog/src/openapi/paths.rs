@@ -10,6 +10,7 @@ use crate::filter::Filter;
 
 /// The answers that a request of a kind can get beside its own.
 const READ_ERRORS: [u16; 7] = [400, 401, 403, 404, 409, 429, 503];
+const FEED_ERRORS: [u16; 5] = [400, 401, 403, 429, 503];
 const WRITE_ERRORS: [u16; 13] = [
     400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 502, 503, 504,
 ];
@@ -57,6 +58,20 @@ pub(super) fn of(entity: &Entity) -> Vec<(String, Value)> {
         }
     }
     paths
+}
+
+/// What happened to the account's records.
+pub(super) fn feed() -> Value {
+    json!({ "get": {
+        "operationId": "listEvents",
+        "summary": "Lists what happened to records",
+        "description": "In the order of `number`. Ask again with `after` set to `_metadata.next`; numbers belong to the \
+                        environment, so that those of one account have gaps. Events are kept for 30 days unless the \
+                        operator says otherwise.",
+        "tags": ["events"],
+        "parameters": [parameter("after"), parameter("eventLimit"), parameter("includeInitialSync")],
+        "responses": responses("200", "Events, oldest first.", reference("Events"), &FEED_ERRORS)
+    } })
 }
 
 fn list(entity: &Entity) -> Value {
@@ -295,8 +310,22 @@ pub(super) fn shared_parameters() -> Value {
             "description": "True: read what is there while the first sync is still running, instead of getting 409."
         },
         "idempotencyKey": {
-            "name": "Idempotency-Key", "in": "header", "schema": { "type": "string" },
-            "description": "The same key with the same body is carried out once."
+            "name": "Idempotency-Key", "in": "header", "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+            "description": "Your name for this write, 1 to 255 ASCII letters. The same request with the same key within 24 \
+                            hours is carried out once, and answered as the first one was. After `maybe_applied`, or an \
+                            answer that was lost, send it again with its key: 409 until the outcome is known."
+        },
+        "after": {
+            "name": "after", "in": "query", "schema": { "type": "integer", "minimum": 0, "default": 0 },
+            "description": "`_metadata.next` of the answer before: only events behind this number."
+        },
+        "eventLimit": {
+            "name": "limit", "in": "query", "schema": { "type": "integer", "minimum": 1, "default": 100 },
+            "description": "How many events at most; 1000 if it is more."
+        },
+        "includeInitialSync": {
+            "name": "includeInitialSync", "in": "query", "schema": { "type": "boolean", "default": false },
+            "description": "True: with what first syncs brought."
         }
     })
 }
@@ -316,11 +345,12 @@ pub(super) fn shared_responses() -> Value {
         (405, "This app does not offer this."),
         (
             409,
-            "The first sync is still running, the entity is not synced, or the record's state does not allow this.",
+            "The first sync is still running, the entity is not synced, the record's state does not allow this, or a \
+             request with this Idempotency-Key is under way (`write_in_progress`: send it again after Retry-After).",
         ),
         (413, "The body is too large."),
         (415, "The body is not JSON."),
-        (422, "The idempotency key was used with another body."),
+        (422, "The Idempotency-Key was used for another request."),
         (429, "Too many requests, here or at the app."),
         (
             502,
@@ -332,7 +362,7 @@ pub(super) fn shared_responses() -> Value {
     let mut responses = Map::new();
     for (status, description) in told {
         let mut headers = request_id();
-        if let (429 | 503, Some(headers)) = (status, headers.as_object_mut()) {
+        if let (409 | 429 | 503, Some(headers)) = (status, headers.as_object_mut()) {
             headers.insert(
                 "Retry-After".into(),
                 json!({ "$ref": "#/components/headers/Retry-After" }),

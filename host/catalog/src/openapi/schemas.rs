@@ -68,6 +68,38 @@ pub(super) fn shared() -> Map<String, Value> {
                 "partial": { "type": "boolean", "description": "True while the first sync is still running." }
             }
         },
+        "Events": {
+            "type": "object", "required": ["_metadata", "events"],
+            "properties": {
+                "_metadata": {
+                    "type": "object", "required": ["collection", "after", "limit", "next", "hasMore", "first"],
+                    "properties": {
+                        "collection": { "type": "string", "description": "The key of the array." },
+                        "after": { "type": "integer" },
+                        "limit": { "type": "integer", "description": "The limit that was applied." },
+                        "next": { "type": "integer", "description": "What to ask for next as `after`." },
+                        "hasMore": { "type": "boolean", "description": "True if there are more already." },
+                        "first": { "type": "integer", "description": "The oldest number that is kept: a reader whose `after` is more than one less has missed events." }
+                    }
+                },
+                "events": { "type": "array", "items": reference("Event") }
+            }
+        },
+        "Event": {
+            "type": "object",
+            "required": ["number", "eventId", "event", "eventCreated", "credentialId", "appKey", "resourceIds"],
+            "properties": {
+                "number": { "type": "integer", "description": "Its place in the environment's order." },
+                "eventId": { "type": "string", "format": "uuid" },
+                "event": { "type": "string", "description": "The collection and `Created`, `Updated` or `Deleted`: `peopleCreated`." },
+                "eventCreated": { "type": "string", "format": "date-time" },
+                "credentialId": { "type": "string" },
+                "appKey": { "type": "string" },
+                "resourceIds": { "type": "array", "items": { "type": "string" }, "description": "Up to 100 ids of records." },
+                "uri": { "type": "string", "description": "Where the records are read; empty for deleted ones." },
+                "initialSync": { "type": "boolean", "description": "True if a first sync brought them." }
+            }
+        },
         "Nothing": { "type": "array", "maxItems": 0, "items": {}, "description": "Always empty." }
     });
     match shared {

@@ -55,6 +55,7 @@ fn operation_ids_are_unique_and_read_well() {
         "deletePerson",
         "tagsApplyPerson",
         "listNotes",
+        "listEvents",
     ] {
         assert!(ids.contains(&id), "{id}");
     }
@@ -141,6 +142,39 @@ fn parameters_filters_and_answers_are_described() {
             .get("201")
             .is_some()
     );
+}
+
+#[test]
+fn keys_and_the_feed_are_described() {
+    let document = document();
+    let feed = &document["paths"]["/events-feed"]["get"];
+    let page = &feed["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(page["$ref"], "#/components/schemas/Events");
+    let parameters = &document["components"]["parameters"];
+    for (parameter, name) in feed["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(["after", "limit", "includeInitialSync"])
+    {
+        let known = parameter["$ref"].as_str().unwrap().rsplit('/').next();
+        assert_eq!(parameters[known.unwrap()]["name"], name);
+    }
+    let key = "#/components/parameters/idempotencyKey";
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let takes = operation["parameters"].to_string().contains(key);
+            let writes = matches!(method.as_str(), "post" | "put" | "delete");
+            assert_eq!(takes, writes, "{method} {path}");
+            if writes {
+                for status in ["409", "422"] {
+                    assert!(operation["responses"].get(status).is_some(), "{method} {path}");
+                }
+            }
+        }
+    }
+    let conflict = &document["components"]["responses"]["409"];
+    assert!(conflict["headers"].get("Retry-After").is_some());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The entities' tables: columns, indexes, landing.
 
-use rollout_catalog::Cell;
+use rollout_catalog::{Cell, Kind};
 
 use super::{Dialect, Type, literal, quote};
 use crate::Result;
@@ -103,7 +103,11 @@ impl Dialect {
     /// Indexes for reading one credential's rows newest first, all of them and
     /// those with one value in a column: each by name. SQLite's end with the
     /// row's `host_seq` by themselves.
-    pub(crate) fn entity_indexes(self, table: &str, equals: &[&str]) -> Vec<(String, String)> {
+    pub(crate) fn entity_indexes(
+        self,
+        table: &str,
+        equals: &[(&str, Kind)],
+    ) -> Vec<(String, String)> {
         let seq = match self {
             Self::Sqlite => "",
             Self::Postgres => ", host_seq",
@@ -118,13 +122,20 @@ impl Dialect {
             (name, create)
         };
         let mut indexes = vec![on("credential", quote("credentialId"))];
-        for column in equals {
-            indexes.push(on(
-                column,
-                format!("{}, {}", quote("credentialId"), quote(column)),
-            ));
+        for (column, kind) in equals {
+            let key = self.index_key(*kind, &quote(column));
+            indexes.push(on(column, format!("{}, {key}", quote("credentialId"))));
         }
         indexes
+    }
+
+    /// What an index holds of a value. An entry of Postgres' has a largest size,
+    /// beyond which the row would be refused, so of texts it is the beginning.
+    pub(crate) fn index_key(self, kind: Kind, value: &str) -> String {
+        match (self, kind) {
+            (Self::Postgres, Kind::Text) => format!("left({value}, 200)"),
+            _ => value.to_owned(),
+        }
     }
 
     /// What the landing statement does with a row that is there: a row that is

@@ -113,6 +113,12 @@ impl Select {
             .filter_map(|value| parse(kind, value))
             .collect();
         let placeholders: Vec<String> = values.into_iter().map(|value| self.value(value)).collect();
+        let in_index = self.dialect.index_key(kind, &column);
+        if in_index != column && !leads && !placeholders.is_empty() {
+            let keys = placeholders.iter();
+            let keys: Vec<String> = keys.map(|one| self.dialect.index_key(kind, one)).collect();
+            self.and(&format!("{in_index} IN ({})", keys.join(", ")));
+        }
         match placeholders.as_slice() {
             [] => self.and("1 = 0"),
             [one] => self.and(&format!("{column} = {one}")),

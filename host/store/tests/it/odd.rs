@@ -1,5 +1,6 @@
 //! What JSON can say and databases can't hold.
 
+use rollout_store::record_id;
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, upstream_id};
@@ -80,6 +81,25 @@ async fn fields_land_whatever_is_in_them() {
         let (found, _) = fixture.narrowed(&[(field, &[odd])]).await;
         assert!(found.len() <= 1);
     }
+}
+
+/// An index entry has a largest size; a value has not.
+#[tokio::test]
+async fn values_of_any_length_are_stored_and_found() {
+    let fixture = Fixture::new().await;
+    // Ids are hashes: nothing in them can be compressed.
+    let long = |from: usize| -> String {
+        let ids = (from..from + 500).map(|n| record_id(&fixture.credential, "people", &n.to_string()));
+        ids.collect()
+    };
+    let (one, other) = (long(0), format!("{}x", &long(0)[..9000]));
+    let people = [("1", &one), ("2", &other)];
+    let people = people.map(|(id, stage)| fixture.person(id, json!({"stage": stage})));
+    fixture.land(people.to_vec()).await;
+    assert_eq!(fixture.narrowed(&[("stage", &[&one])]).await.0, ["1"]);
+    assert_eq!(fixture.narrowed(&[("stage", &[&other])]).await.0, ["2"]);
+    let both = fixture.narrowed(&[("stage", &[&one, &other])]).await;
+    assert_eq!(both.0, ["1", "2"]);
 }
 
 /// Times at the ends of what there is.
