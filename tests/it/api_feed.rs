@@ -59,7 +59,12 @@ fn numbers(events: &[Value]) -> Vec<i64> {
 }
 
 fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
+    value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
 }
 
 /// `2025-07-02T15:19:21.000+00:00`.
@@ -81,7 +86,13 @@ async fn writes_are_told_in_order_and_in_the_documented_shape() {
     let note = account.post("/crm/api/notes", note).await.with(201);
     account.delete(&path("notes", &note)).await.ok();
     account.delete(&here).await.ok();
-    let wanted = ["peopleCreated", "peopleUpdated", "notesCreated", "notesDeleted", "peopleDeleted"];
+    let wanted = [
+        "peopleCreated",
+        "peopleUpdated",
+        "notesCreated",
+        "notesDeleted",
+        "peopleDeleted",
+    ];
     let events = account.events_until(&wanted, 5).await;
     assert_eq!(names(&events), wanted);
     assert!(numbers(&events).is_sorted(), "{events:?}");
@@ -89,7 +100,16 @@ async fn writes_are_told_in_order_and_in_the_documented_shape() {
     for (event, record) in events.iter().zip([&person, &person, &note, &note, &person]) {
         assert_eq!(
             keys(event),
-            ["number", "eventId", "event", "eventCreated", "credentialId", "appKey", "resourceIds", "uri"]
+            [
+                "number",
+                "eventId",
+                "event",
+                "eventCreated",
+                "credentialId",
+                "appKey",
+                "resourceIds",
+                "uri"
+            ]
         );
         assert!(ids.insert(event["eventId"].as_str().unwrap()));
         assert!(is_time(event["eventCreated"].as_str().unwrap()), "{event}");
@@ -123,13 +143,25 @@ async fn pages_of_the_feed_are_the_feed() {
     }
     account.events_until(&["peopleCreated"], 5).await;
     let whole = account.events(FEED, "includeInitialSync=true").await;
-    let page = account.get(&format!("{FEED}?includeInitialSync=true&limit=1000")).await.ok();
+    let page = account
+        .get(&format!("{FEED}?includeInitialSync=true&limit=1000"))
+        .await
+        .ok();
     assert_eq!(keys(&page), ["_metadata", "events"]);
     let known = &page["_metadata"];
-    assert_eq!(keys(known), ["collection", "after", "limit", "next", "hasMore", "first"]);
+    assert_eq!(
+        keys(known),
+        ["collection", "after", "limit", "next", "hasMore", "first"]
+    );
     assert_eq!(known["collection"], "events");
-    assert_eq!((&known["after"], &known["limit"]), (&json!(0), &json!(1000)));
-    assert_eq!((&known["hasMore"], &known["first"]), (&json!(false), &json!(1)));
+    assert_eq!(
+        (&known["after"], &known["limit"]),
+        (&json!(0), &json!(1000))
+    );
+    assert_eq!(
+        (&known["hasMore"], &known["first"]),
+        (&json!(false), &json!(1))
+    );
     assert_eq!(page["events"], json!(whole));
     let more = account.get(&format!("{FEED}?limit=100000")).await.ok();
     assert_eq!(more["_metadata"]["limit"], 1000);
@@ -139,7 +171,9 @@ async fn pages_of_the_feed_are_the_feed() {
         let mut after = json!(0);
         loop {
             let page = account
-                .get(&format!("{FEED}?includeInitialSync=true&limit={limit}&after={after}"))
+                .get(&format!(
+                    "{FEED}?includeInitialSync=true&limit={limit}&after={after}"
+                ))
                 .await
                 .ok();
             let (known, events) = (&page["_metadata"], page["events"].as_array().unwrap());
@@ -156,7 +190,10 @@ async fn pages_of_the_feed_are_the_feed() {
         // From the end on there is nothing, and the place stays.
         let page = account.get(&format!("{FEED}?after={after}")).await.ok();
         assert_eq!(page["events"], json!([]));
-        assert!(page["_metadata"]["next"].as_i64() >= after.as_i64(), "{page}");
+        assert!(
+            page["_metadata"]["next"].as_i64() >= after.as_i64(),
+            "{page}"
+        );
     }
     // Without those of the first sync unless they are wanted.
     let later = account.events(FEED, "").await;
@@ -170,13 +207,25 @@ async fn pages_of_the_feed_are_the_feed() {
     assert_eq!(first, entities.iter().map(String::as_str).collect());
 
     for query in [
-        "after=-1", "after=x", "after=1.5", "after=", "after=99999999999999999999", "limit=0",
-        "limit=-1", "limit=x", "limit=", "includeInitialSync=1", "includeInitialSync=yes",
+        "after=-1",
+        "after=x",
+        "after=1.5",
+        "after=",
+        "after=99999999999999999999",
+        "limit=0",
+        "limit=-1",
+        "limit=x",
+        "limit=",
+        "includeInitialSync=1",
+        "includeInitialSync=yes",
     ] {
         let refused = account.get(&format!("{FEED}?{query}")).await;
         let body = refused.refused(400, "invalid_query");
         let name = query.split('=').next().unwrap();
-        assert!(body["errorMessage"].as_str().unwrap().contains(name), "{body}");
+        assert!(
+            body["errorMessage"].as_str().unwrap().contains(name),
+            "{body}"
+        );
     }
 }
 
@@ -189,12 +238,23 @@ async fn everyone_sees_what_is_his() {
     let mine_told = one.events_until(&["peopleCreated"], 1).await;
     let yours_told = other.events_until(&["peopleCreated"], 1).await;
     assert_eq!(resource_ids(&mine_told[0]), [mine["id"].as_str().unwrap()]);
-    assert_eq!(resource_ids(&yours_told[0]), [yours["id"].as_str().unwrap()]);
+    assert_eq!(
+        resource_ids(&yours_told[0]),
+        [yours["id"].as_str().unwrap()]
+    );
     for (account, told) in [(&one, &mine_told), (&other, &yours_told)] {
         let all = account.events(FEED, "includeInitialSync=true").await;
-        assert!(all.iter().all(|event| event["credentialId"] == account.credential()));
+        assert!(
+            all.iter()
+                .all(|event| event["credentialId"] == account.credential())
+        );
         // Of records, not of credentials.
-        assert!(names(&all).iter().all(|name| !name.starts_with("credential")), "{all:?}");
+        assert!(
+            names(&all)
+                .iter()
+                .all(|name| !name.starts_with("credential")),
+            "{all:?}"
+        );
         assert_eq!(all.last(), told.last());
     }
 
@@ -220,7 +280,10 @@ async fn everyone_sees_what_is_his() {
     one.get(ALL).await.refused(403, "forbidden");
     host.stranger().get(ALL).await.refused(401, "unauthorized");
     host.stranger().get(FEED).await.refused(401, "unauthorized");
-    consumer.get(FEED).await.refused(400, "credential_header_missing");
+    consumer
+        .get(FEED)
+        .await
+        .refused(400, "credential_header_missing");
     let foreign = consumer.of(other.credential());
     foreign.get(FEED).await.refused(403, "invalid_credential");
     let feed = one.request(reqwest::Method::POST, FEED).json(&json!({}));
@@ -233,17 +296,31 @@ async fn what_comes_back_in_polls_is_told_once() {
     let host = polling(&app).await;
     let account = host.client("polls").connect_synced(API_KEY).await;
     let polls = async |count: usize| {
-        let seen = || app.requests().iter().filter(|one| one.path == "/v1/people").count();
+        let seen = || {
+            app.requests()
+                .iter()
+                .filter(|one| one.path == "/v1/people")
+                .count()
+        };
         let before = seen();
-        until("the app was polled", async || (seen() > before + count).then_some(())).await;
+        until("the app was polled", async || {
+            (seen() > before + count).then_some(())
+        })
+        .await;
     };
     let person = account.post("/crm/api/people", ada()).await.with(201);
-    account.put(&path("people", &person), json!({"lastName": "King"})).await.ok();
+    account
+        .put(&path("people", &person), json!({"lastName": "King"}))
+        .await
+        .ok();
     let made = app.insert_person(json!({"firstName": "At", "lastName": "App", "stage": "Lead"}));
     let mut events = account.events_until(&["peopleCreated"], 2).await;
     polls(4).await;
     let told = account.events(FEED, "").await;
-    assert_eq!(names(&told), ["peopleCreated", "peopleUpdated", "peopleCreated"]);
+    assert_eq!(
+        names(&told),
+        ["peopleCreated", "peopleUpdated", "peopleCreated"]
+    );
     assert_eq!(resource_ids(&told[0]), [person["id"].as_str().unwrap()]);
     let theirs = account.get(told[2]["uri"].as_str().unwrap()).await.ok();
     assert_eq!(theirs["people"][0]["originalIds"]["people"], made);
@@ -313,16 +390,34 @@ async fn what_happens_to_credentials_is_told_with_whose_they_are() {
     let all = told(4).await;
     assert_eq!(
         names(&all),
-        ["credentialCreated", "credentialBroken", "credentialRestored", "credentialDeleted"]
+        [
+            "credentialCreated",
+            "credentialBroken",
+            "credentialRestored",
+            "credentialDeleted"
+        ]
     );
     for event in &all {
         assert_eq!(
             keys(event),
-            ["number", "eventId", "event", "eventCreated", "credentialId", "appKey", "resourceIds", "data"]
+            [
+                "number",
+                "eventId",
+                "event",
+                "eventCreated",
+                "credentialId",
+                "appKey",
+                "resourceIds",
+                "data"
+            ]
         );
         assert_eq!(event["credentialId"], account.credential());
         assert_eq!(event["resourceIds"], json!([account.credential()]));
-        assert_eq!(event["data"]["consumerKeys"], json!(["customer ä/1"]), "{event}");
+        assert_eq!(
+            event["data"]["consumerKeys"],
+            json!(["customer ä/1"]),
+            "{event}"
+        );
         assert!(is_time(event["eventCreated"].as_str().unwrap()));
     }
     let reason = all[1]["data"]["reason"].as_str().unwrap();

@@ -147,7 +147,10 @@ impl Account {
 
 fn is_id(text: &str) -> bool {
     let parts: Vec<usize> = text.split('-').map(str::len).collect();
-    parts == [8, 4, 4, 4, 12] && text.chars().all(|one| one == '-' || one.is_ascii_hexdigit())
+    parts == [8, 4, 4, 4, 12]
+        && text
+            .chars()
+            .all(|one| one == '-' || one.is_ascii_hexdigit())
 }
 
 #[tokio::test]
@@ -201,7 +204,10 @@ async fn both_databases_give_the_same_answers() {
     ] {
         let found = async |client: &Client, account: &Account| {
             let page = client.get(&format!("/crm/api/{entity}?{query}")).await.ok();
-            (account.told(&page[entity]), page["_metadata"]["total"].clone())
+            (
+                account.told(&page[entity]),
+                page["_metadata"]["total"].clone(),
+            )
         };
         let (one, other) = (found(&lite, &ours).await, found(&post, &theirs).await);
         assert_eq!(one, other, "{query}");
@@ -266,7 +272,11 @@ async fn records_are_made_changed_and_deleted() {
     assert_eq!(person["assignedUserId"], users[0]["id"]);
     let here = path("people", &person);
     assert_eq!(account.get(&here).await.ok(), person);
-    for query in ["email=ada@example.com", "phone=5557770001", "tags=%F0%9F%94%A5"] {
+    for query in [
+        "email=ada@example.com",
+        "phone=5557770001",
+        "tags=%F0%9F%94%A5",
+    ] {
         let page = account.get(&format!("/crm/api/people?{query}")).await.ok();
         assert_eq!(page["people"], json!([person]), "{query}");
     }
@@ -278,7 +288,11 @@ async fn records_are_made_changed_and_deleted() {
     let body = json!({"lastName": "King", "averagePrice": null});
     let changed = account.put(&here, body).await.ok();
     assert_eq!(
-        (&changed["id"], &changed["lastName"], &changed["averagePrice"]),
+        (
+            &changed["id"],
+            &changed["lastName"],
+            &changed["averagePrice"]
+        ),
         (&person["id"], &json!("King"), &Value::Null)
     );
     let merged = account
@@ -287,7 +301,11 @@ async fn records_are_made_changed_and_deleted() {
         .ok();
     assert_eq!(merged["tags"], json!(["Buyer", "a,b", "🔥", "new"]));
     for (operation, tags, left) in [
-        ("apply", json!(["x"]), json!(["Buyer", "a,b", "🔥", "new", "x"])),
+        (
+            "apply",
+            json!(["x"]),
+            json!(["Buyer", "a,b", "🔥", "new", "x"]),
+        ),
         ("delete", json!(["a,b", "🔥", "new"]), json!(["Buyer", "x"])),
     ] {
         let operation = format!("{here}/tags/{operation}");
@@ -362,8 +380,13 @@ async fn keys_and_events_are_there_too() {
         [("peopleCreated", vec![id]), ("peopleDeleted", vec![id])]
     );
     let admin = stage().await.host.admin();
-    let all = admin.events("/api/events-feed", "includeInitialSync=true").await;
-    let numbers: Vec<i64> = all.iter().map(|event| event["number"].as_i64().unwrap()).collect();
+    let all = admin
+        .events("/api/events-feed", "includeInitialSync=true")
+        .await;
+    let numbers: Vec<i64> = all
+        .iter()
+        .map(|event| event["number"].as_i64().unwrap())
+        .collect();
     let whole: Vec<i64> = (1..).take(numbers.len()).collect();
     assert_eq!(numbers, whole);
 }
@@ -388,13 +411,19 @@ async fn accounts_are_listed_changed_broken_and_deleted() {
     let listed = client.get("/api/credentials").await.ok();
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!(listed[0]["label"], "Büro 🏠");
-    let foreign = stage.host.client("postgres-foreigner").of(account.credential());
+    let foreign = stage
+        .host
+        .client("postgres-foreigner")
+        .of(account.credential());
     foreign
         .get("/crm/api/people")
         .await
         .refused(403, "invalid_credential");
     let gone = client
-        .delete(&format!("/api/credentials?credentialId={}", account.credential()))
+        .delete(&format!(
+            "/api/credentials?credentialId={}",
+            account.credential()
+        ))
         .await;
     assert_eq!(gone.status, 204);
     account

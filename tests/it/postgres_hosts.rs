@@ -53,7 +53,11 @@ fn asked(app: &Simulator) -> BTreeMap<(String, String), usize> {
 #[tokio::test]
 async fn an_account_connected_at_one_is_synced_once_and_served_by_all() {
     let alone = app(Dataset::messy(41, 400));
-    let config = |app: &Simulator| setup(app).set("sync.page_records", 50);
+    let config = |app: &Simulator| {
+        // Addresses in events are the same, whoever is asked.
+        let setup = setup(app).set("server.public_url", "https://api.example.com");
+        setup.set("sync.page_records", 50)
+    };
     let single = on_postgres(config(&alone)).await;
     single.client("once").connect_synced(API_KEY).await;
 
@@ -115,13 +119,21 @@ async fn what_is_written_or_deleted_at_one_is_so_at_the_other() {
     .await;
     let person = here.post(PEOPLE, ada()).await.with(201);
     assert_eq!(there.get(&path("people", &person)).await.ok(), person);
-    let changed = there.put(&path("people", &person), json!({"lastName": "King"})).await.ok();
+    let changed = there
+        .put(&path("people", &person), json!({"lastName": "King"}))
+        .await
+        .ok();
     assert_eq!(here.get(&path("people", &person)).await.ok(), changed);
     // Writes to one record wait for each other, at whichever host they come in.
     let writes = (0..12).map(|index| {
         let client = if index % 2 == 0 { &here } else { &there };
         let tags = format!("{}/tags/apply", path("people", &person));
-        async move { client.post(&tags, json!({"tags": [format!("t{index}")]})).await.ok() }
+        async move {
+            client
+                .post(&tags, json!({"tags": [format!("t{index}")]}))
+                .await
+                .ok()
+        }
     });
     futures_util::future::join_all(writes).await;
     let tags = here.get(&path("people", &person)).await.ok()["tags"].clone();
@@ -145,7 +157,10 @@ async fn what_is_written_or_deleted_at_one_is_so_at_the_other() {
     .await;
     assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
     assert_eq!(there.get("/api/credentials").await.ok(), json!([]));
-    there.get("/crm/api/events-feed").await.refused(403, "invalid_credential");
+    there
+        .get("/crm/api/events-feed")
+        .await
+        .refused(403, "invalid_credential");
 }
 
 #[tokio::test]
@@ -156,19 +171,36 @@ async fn settings_and_environments_of_one_reach_the_other() {
     let eager = setup(&app).set("sync.poll_interval", "100ms");
     let (one, other) = two(eager.clone().argument("--role=api"), eager).await;
     let account = one.client("settings").connect_synced(API_KEY).await;
-    assert!(app.requests().iter().all(|request| request.system.is_none()));
+    assert!(
+        app.requests()
+            .iter()
+            .all(|request| request.system.is_none())
+    );
     one.rollout_ok(&[
-        "connector", "configure", "follow-up-boss", "--env", "dev", "--connectors",
-        built().connectors.to_str().unwrap(), "system=Test-System", &format!("systemKey={system}"),
+        "connector",
+        "configure",
+        "follow-up-boss",
+        "--env",
+        "dev",
+        "--connectors",
+        built().connectors.to_str().unwrap(),
+        "system=Test-System",
+        &format!("systemKey={system}"),
     ]);
     let asked = Instant::now();
     until("the other host has taken it up", async || {
         let requests = app.requests();
-        let seen = requests.iter().any(|one| one.system.as_deref() == Some("Test-System"));
+        let seen = requests
+            .iter()
+            .any(|one| one.system.as_deref() == Some("Test-System"));
         seen.then_some(())
     })
     .await;
-    assert!(asked.elapsed() < SOON + Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < SOON + Duration::from_secs(1),
+        "{:?}",
+        asked.elapsed()
+    );
 
     let keys = one.create_environment_on("shop", &database());
     let asked = Instant::now();
@@ -180,8 +212,15 @@ async fn settings_and_environments_of_one_reach_the_other() {
         })
         .await;
     }
-    assert!(asked.elapsed() < SOON + Duration::from_secs(1), "{:?}", asked.elapsed());
-    let shopper = other.client_with_token(&token).connect_synced(API_KEY).await;
+    assert!(
+        asked.elapsed() < SOON + Duration::from_secs(1),
+        "{:?}",
+        asked.elapsed()
+    );
+    let shopper = other
+        .client_with_token(&token)
+        .connect_synced(API_KEY)
+        .await;
     assert_ne!(shopper.credential(), account.credential());
     assert_eq!(shopper.all("people", "").await.len(), app.people_count());
     // Tenants stay apart, at both hosts.
@@ -190,7 +229,8 @@ async fn settings_and_environments_of_one_reach_the_other() {
         .get(PEOPLE)
         .await
         .refused(403, "invalid_credential");
-    let listed: Value = serde_json::from_str(&other.rollout_ok(&["env", "list", "--json"])).unwrap();
+    let listed: Value =
+        serde_json::from_str(&other.rollout_ok(&["env", "list", "--json"])).unwrap();
     assert_eq!(listed.as_array().unwrap().len(), 2);
     assert!(!listed.to_string().contains(&keys.client_secret));
     // Without a database that all reach there is no environment.
@@ -205,7 +245,12 @@ async fn one_answers_and_another_works() {
     let api = HostUnderTest::start(setup(&app).on(&database).argument("--role=api")).await;
     let client = api.client("roles");
     let account = client.connect(API_KEY).await;
-    let lists = || app.requests().iter().filter(|one| one.path == "/v1/people").count();
+    let lists = || {
+        app.requests()
+            .iter()
+            .filter(|one| one.path == "/v1/people")
+            .count()
+    };
     let path = format!("/api/credentials/{}", account.credential());
     // What is not done can't be awaited: longer than an idle worker takes to begin.
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -213,7 +258,9 @@ async fn one_answers_and_another_works() {
     assert_eq!(lists(), 0);
     account.get(PEOPLE).await.refused(409, "data_not_ready");
 
-    let worker = api.beside(setup(&app).on(&database).argument("--role=worker")).await;
+    let worker = api
+        .beside(setup(&app).on(&database).argument("--role=worker"))
+        .await;
     account.wait_synced(account.credential()).await;
     until("it can be read", async || {
         (account.get(PEOPLE).await.status == 200).then_some(())
@@ -224,7 +271,13 @@ async fn one_answers_and_another_works() {
     stranger.get("/healthz").await.ok();
     stranger.get("/readyz").await.ok();
     let there = at(&worker, "roles", &account);
-    for path in [PEOPLE, "/api/credentials", "/api/connectors", "/crm/api/openapi.json", "/api/events-feed"] {
+    for path in [
+        PEOPLE,
+        "/api/credentials",
+        "/api/connectors",
+        "/crm/api/openapi.json",
+        "/api/events-feed",
+    ] {
         there.get(path).await.refused(404, "unknown_route");
     }
     // Who only answers writes, too; events are numbered by the other.
@@ -248,26 +301,45 @@ async fn a_host_that_is_stopped_hands_its_work_over() {
     let path = format!("/api/credentials/{}", account.credential());
     let landed = async |client: &Client| {
         let shown = client.get(&path).await.ok();
-        shown["sync"]["entities"]["people"]["records"].as_i64().unwrap_or(0)
+        shown["sync"]["entities"]["people"]["records"]
+            .as_i64()
+            .unwrap_or(0)
     };
-    until("some pages landed", async || (landed(&account).await >= 200).then_some(())).await;
+    until("some pages landed", async || {
+        (landed(&account).await >= 200).then_some(())
+    })
+    .await;
     let other = one.beside(config.on(&database)).await;
     let there = at(&other, "handed", &account);
     one.stop();
     let stopped = Instant::now();
     let before = landed(&there).await;
     assert!(before < 2000, "it was done already");
-    until("the other goes on", async || (landed(&there).await > before).then_some(())).await;
-    assert!(stopped.elapsed() < SOON + SOON, "after {:?}", stopped.elapsed());
+    until("the other goes on", async || {
+        (landed(&there).await > before).then_some(())
+    })
+    .await;
+    assert!(
+        stopped.elapsed() < SOON + SOON,
+        "after {:?}",
+        stopped.elapsed()
+    );
     app.clear_faults();
     there.wait_synced(there.credential()).await;
     assert_eq!(there.all("people", "limit=1000").await.len(), 2000);
     // No page was lost or read by both: one more may have been under way.
-    let lists = app.requests().iter().filter(|one| one.path == "/v1/people").count();
+    let lists = app
+        .requests()
+        .iter()
+        .filter(|one| one.path == "/v1/people")
+        .count();
     assert!(lists <= 2000 / 50 + 6, "{lists}");
     // The numbering of events, which never ends, was handed over as well.
     until("the events are numbered", async || {
-        let all = other.admin().events("/api/events-feed", "includeInitialSync=true").await;
+        let all = other
+            .admin()
+            .events("/api/events-feed", "includeInitialSync=true")
+            .await;
         let people = all.iter().filter(|event| event["event"] == "peopleCreated");
         let people: usize = people.map(|event| resource_ids(event).len()).sum();
         (people == 2000).then_some(())
@@ -288,7 +360,10 @@ async fn a_stopping_host_finishes_the_write_that_is_under_way() {
     });
     within(PATIENCE, "the app's turn", hold.reached()).await;
     one.terminate();
-    until("it drains", async || one.log().contains("stopping").then_some(())).await;
+    until("it drains", async || {
+        one.log().contains("stopping").then_some(())
+    })
+    .await;
     let there = at(&other, "draining", &account);
     hold.release();
     let person = writing.await.unwrap().with(201);
@@ -328,7 +403,10 @@ async fn a_killed_hosts_work_goes_on_when_its_lease_is_over() {
     .await;
     let events = there.events_until(&["peopleCreated"], 1).await;
     assert_eq!(resource_ids(&events[0]), [record["id"].as_str().unwrap()]);
-    let made = app.people().into_iter().filter(|one| one["lastName"] == "Lovelace");
+    let made = app
+        .people()
+        .into_iter()
+        .filter(|one| one["lastName"] == "Lovelace");
     assert_eq!(made.count(), 1);
 }
 
@@ -346,7 +424,11 @@ async fn a_host_with_another_key_or_none_is_refused() {
     // That of another installation.
     let foreign = tempfile::tempdir().unwrap();
     let place = foreign.path().join("data");
-    assert!(rollout(["--data-dir", place.to_str().unwrap(), "env", "create", "x"]).status.success());
+    assert!(
+        rollout(["--data-dir", place.to_str().unwrap(), "env", "create", "x"])
+            .status
+            .success()
+    );
     std::fs::copy(place.join("master.key"), data.join("master.key")).unwrap();
     let line = refusal(&config.serve_to_its_end(folder.path()));
     for word in ["master.key", "copy the file", "first host's data directory"] {
@@ -368,7 +450,11 @@ async fn one_sqlite_control_database_is_for_one_host() {
     let file = format!("sqlite://{}", data.join("control.sqlite").display());
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("data")).unwrap();
-    std::fs::copy(data.join("master.key"), folder.path().join("data/master.key")).unwrap();
+    std::fs::copy(
+        data.join("master.key"),
+        folder.path().join("data/master.key"),
+    )
+    .unwrap();
     // From the same data directory.
     let line = refusal(&rollout([
         "--data-dir",
@@ -380,6 +466,9 @@ async fn one_sqlite_control_database_is_for_one_host() {
     assert!(line.contains("in use by another"), "{line}");
     // And from another one, by the file's name.
     let line = refusal(&Setup::plain().on(&file).serve_to_its_end(folder.path()));
-    assert!(line.contains("control.database_url") && line.contains("postgres://"), "{line}");
+    assert!(
+        line.contains("control.database_url") && line.contains("postgres://"),
+        "{line}"
+    );
     one.stranger().get("/readyz").await.ok();
 }

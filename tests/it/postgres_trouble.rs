@@ -39,7 +39,11 @@ fn refused(url: &str) -> String {
 #[track_caller]
 fn unavailable(answer: &Answer) {
     answer.refused(503, "store_unavailable");
-    let wait: u64 = answer.header("retry-after").expect("Retry-After").parse().unwrap();
+    let wait: u64 = answer
+        .header("retry-after")
+        .expect("Retry-After")
+        .parse()
+        .unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     assert!(!answer.text.contains("postgres"), "{}", answer.text);
 }
@@ -48,7 +52,9 @@ fn unavailable(answer: &Answer) {
 fn what_can_not_be_used_is_refused_in_a_line_that_says_what_and_where() {
     let server = Server::shared();
     let port = server.port();
-    server.role_with_password("limited", "s3cret-right", &[]).unwrap();
+    server
+        .role_with_password("limited", "s3cret-right", &[])
+        .unwrap();
     let empty = database();
     let name = empty.rsplit('/').next().unwrap();
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -58,10 +64,22 @@ fn what_can_not_be_used_is_refused_in_a_line_that_says_what_and_where() {
     drop(closed);
     let here = format!("127.0.0.1:{port}/{name}");
     let cases = [
-        ("nonsense".to_owned(), vec!["control.database_url".to_owned(), "postgres://".into()]),
-        ("mysql://ann:s3cret@db.example/crm".into(), vec!["control.database_url".into(), "postgres://".into()]),
-        ("postgres://ann:s3cret@db.example:port/crm".into(), vec!["control.database_url".into()]),
-        ("postgres://ann:s3cret@no-such-host.invalid/crm".into(), vec!["ann@no-such-host.invalid/crm".into()]),
+        (
+            "nonsense".to_owned(),
+            vec!["control.database_url".to_owned(), "postgres://".into()],
+        ),
+        (
+            "mysql://ann:s3cret@db.example/crm".into(),
+            vec!["control.database_url".into(), "postgres://".into()],
+        ),
+        (
+            "postgres://ann:s3cret@db.example:port/crm".into(),
+            vec!["control.database_url".into()],
+        ),
+        (
+            "postgres://ann:s3cret@no-such-host.invalid/crm".into(),
+            vec!["ann@no-such-host.invalid/crm".into()],
+        ),
         (
             server.url_of("limited", "s3cret-wrong", name),
             vec![format!("limited@{here}"), "password".into()],
@@ -76,7 +94,10 @@ fn what_can_not_be_used_is_refused_in_a_line_that_says_what_and_where() {
         ),
         (
             server.url("no_such_database"),
-            vec![format!("127.0.0.1:{port}/no_such_database"), "does not exist".into()],
+            vec![
+                format!("127.0.0.1:{port}/no_such_database"),
+                "does not exist".into(),
+            ],
         ),
         (
             format!("postgres://ann:s3cret@127.0.0.1:{closed_port}/crm"),
@@ -84,7 +105,10 @@ fn what_can_not_be_used_is_refused_in_a_line_that_says_what_and_where() {
         ),
         (
             format!("postgres://ann:s3cret@127.0.0.1:{silent}/crm"),
-            vec![format!("ann@127.0.0.1:{silent}/crm"), "did not answer".into()],
+            vec![
+                format!("ann@127.0.0.1:{silent}/crm"),
+                "did not answer".into(),
+            ],
         ),
     ];
     // At once: the silent one takes its time.
@@ -125,7 +149,14 @@ async fn a_database_that_is_gone_for_a_while_is_lived_through() {
         let asked = Instant::now();
         let health = within(Duration::from_secs(2), "health", stranger.get("/healthz")).await;
         health.ok();
-        let reads = [PEOPLE, &here, &credential, "/crm/api/events-feed", "/readyz"].map(|path| account.get(path));
+        let reads = [
+            PEOPLE,
+            &here,
+            &credential,
+            "/crm/api/events-feed",
+            "/readyz",
+        ]
+        .map(|path| account.get(path));
         let writes = async {
             let body = json!({"firstName": "x"});
             let (made, changed, gone) = tokio::join!(
@@ -147,7 +178,8 @@ async fn a_database_that_is_gone_for_a_while_is_lived_through() {
         let new = host.client("somebody-new");
         unavailable(&within(BOUND, "an answer", new.get("/api/credentials")).await);
 
-        let made = app.insert_person(json!({"firstName": way, "lastName": "Outage", "stage": "Lead"}));
+        let made =
+            app.insert_person(json!({"firstName": way, "lastName": "Outage", "stage": "Lead"}));
         server.restart().unwrap();
         let back = Instant::now();
         until("reads are answered", async || {
@@ -163,7 +195,10 @@ async fn a_database_that_is_gone_for_a_while_is_lived_through() {
             there.then_some(())
         })
         .await;
-        println!("{way}: read after {read:?}, synced after {:?}", back.elapsed());
+        println!(
+            "{way}: read after {read:?}, synced after {:?}",
+            back.elapsed()
+        );
         assert!(back.elapsed() < AGAIN, "{way}: {:?}", back.elapsed());
         let told = account.events_until(&["peopleCreated", "peopleUpdated"], 2);
         within(AGAIN, "the events", told).await;
@@ -184,7 +219,13 @@ async fn a_database_that_stands_still_is_said_to_be_unavailable() {
     host.stranger().get("/healthz").await.ok();
     let answers = [PEOPLE, "/readyz"].map(|path| account.get(path));
     // A statement that was sent is waited for 40 s.
-    for answer in within(BOUND + Duration::from_secs(30), "an answer", join_all(answers)).await {
+    for answer in within(
+        BOUND + Duration::from_secs(30),
+        "an answer",
+        join_all(answers),
+    )
+    .await
+    {
         unavailable(&answer);
     }
     server.resume().unwrap();
@@ -244,7 +285,6 @@ async fn one_environment_does_not_suffer_from_anothers_database() {
 }
 
 #[tokio::test]
-#[ignore = "workers and renewals take the environments one after the other"]
 async fn one_environment_is_synced_though_anothers_database_is_down() {
     let own = Server::start(Options::default()).unwrap();
     let app = app(Dataset::demo());
@@ -300,7 +340,11 @@ async fn what_others_change_is_followed_though_a_database_is_down() {
         (there.get(PEOPLE).await.status == 403).then_some(())
     })
     .await;
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        asked.elapsed()
+    );
     let keys = one.create_environment_on("late", &crate::fixtures::database());
     let asked = Instant::now();
     let late: Client = other.client_with_token(&keys.token("x"));
@@ -308,7 +352,11 @@ async fn what_others_change_is_followed_though_a_database_is_down() {
         (late.get("/api/credentials").await.status == 200).then_some(())
     })
     .await;
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        asked.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -318,11 +366,19 @@ async fn migrations_run_only_where_they_may() {
     let folder = tempfile::tempdir().unwrap();
     let check = Setup::plain().on(&database).argument("--migrate=check");
     let line = refusal(&check.serve_to_its_end(folder.path()));
-    for word in ["schema version 0", "--migrate=run", database.rsplit('@').next().unwrap()] {
+    for word in [
+        "schema version 0",
+        "--migrate=run",
+        database.rsplit('@').next().unwrap(),
+    ] {
         assert!(line.contains(word), "{word}: {line}");
     }
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'host%'";
-    assert_eq!(server.psql(&database, schemas).unwrap(), "0", "it only looked");
+    assert_eq!(
+        server.psql(&database, schemas).unwrap(),
+        "0",
+        "it only looked"
+    );
 
     let mut host = HostUnderTest::start(Setup::plain().on(&database)).await;
     host.stop();

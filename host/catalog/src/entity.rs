@@ -110,6 +110,8 @@ pub struct Operation {
     pub path: String,
     /// A sentence about it.
     pub description: String,
+    /// What its body names is taken off the record's lists, not put on them.
+    pub removes: bool,
     /// The schema of its body.
     pub input: Value,
     pub(crate) node: Node,
@@ -377,6 +379,7 @@ impl Operation {
             method: operation.method.unwrap_or_else(|| "POST".to_owned()),
             path: operation.path.unwrap_or_else(|| name.to_owned()),
             description: operation.description,
+            removes: operation.removes,
             input: operation.input,
             node,
         })

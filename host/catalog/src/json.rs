@@ -115,7 +115,8 @@ pub fn storable(text: &str) -> Cow<'_, str> {
             }
             b'-' | b'0'..=b'9' if !in_text => {
                 let rest = bytes.get(at..).unwrap_or_default();
-                let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+                let part =
+                    |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
                 at += rest.iter().take_while(|byte| part(byte)).count();
                 let number = text.get(start..at).unwrap_or_default();
                 // Shorter ones are in range.
@@ -152,7 +153,7 @@ fn unit(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{push_number, push_text};
+    use super::{Cow, push_number, push_text, storable};
 
     fn text(value: &str) -> String {
         let mut out = String::new();
@@ -169,8 +170,14 @@ mod tests {
     #[test]
     fn what_databases_cannot_hold_is_replaced() {
         for (text, stored) in [
-            (r#"{"a":"\u0000b","c":"\ud83d\ude00"}"#, r#"{"a":"\ufffdb","c":"\ud83d\ude00"}"#),
-            (r#"["\ud83d","\ude00x","\ud83d\u0041"]"#, r#"["\ufffd","\ufffdx","\ufffd\u0041"]"#),
+            (
+                r#"{"a":"\u0000b","c":"\ud83d\ude00"}"#,
+                r#"{"a":"\ufffdb","c":"\ud83d\ude00"}"#,
+            ),
+            (
+                r#"["\ud83d","\ude00x","\ud83d\u0041"]"#,
+                r#"["\ufffd","\ufffdx","\ufffd\u0041"]"#,
+            ),
             (r#"[1e400,-2E+999,1e-400,12.5]"#, "[null,null,1e-400,12.5]"),
             (r#"["1e400 \\u0000 \"",1]"#, r#"["1e400 \\u0000 \"",1]"#),
             ("{}", "{}"),

@@ -51,6 +51,8 @@ pub(crate) struct OperationSchema {
     pub(crate) description: String,
     pub(crate) method: Option<String>,
     pub(crate) path: Option<String>,
+    #[serde(default)]
+    pub(crate) removes: bool,
     pub(crate) input: Value,
 }
 

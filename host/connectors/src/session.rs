@@ -3,8 +3,8 @@
 //!
 //! Secrets stay in the egress's [`Access`]; nothing here can read them.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -316,10 +316,16 @@ impl Config {
             }
         }
         if self.database.connections_per_environment < 2 {
-            return wrong("database.connections_per_environment", "must be at least 2".into());
+            return wrong(
+                "database.connections_per_environment",
+                "must be at least 2".into(),
+            );
         }
         if self.database.connections_per_server < 4 {
-            return wrong("database.connections_per_server", "must be at least 4".into());
+            return wrong(
+                "database.connections_per_server",
+                "must be at least 4".into(),
+            );
         }
         if self.work.lease < Duration::from_millis(500) {
             return wrong("work.lease", "must be at least 500ms".into());

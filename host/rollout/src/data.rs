@@ -93,7 +93,8 @@ impl DataDir {
             let file = format!("env/{name}.sqlite{suffix}");
             match self.dir.remove_file(&file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("can't remove {}", self.shown(&file)));
+                    return Err(error)
+                        .with_context(|| format!("can't remove {}", self.shown(&file)));
                 }
                 _ => {}
             }

@@ -255,6 +255,12 @@ impl Installation {
         let (client_id, url) = (&wanted.client_id, &wanted.database_url);
         self.check_free(name, client_id.as_deref(), url.is_some())
             .await?;
+        if self.control.is_shared()
+            && let Some(url) = &wanted.database_url
+            && let Location::File(_) = Location::parse(url)?
+        {
+            bail!("other hosts can't reach a file: name a Postgres database");
+        }
         let client_id = wanted
             .client_id
             .unwrap_or_else(|| format!("ci_{}", random(15)));

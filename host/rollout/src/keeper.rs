@@ -66,16 +66,21 @@ impl Keeper {
         following.shutdown().await;
     }
 
-    /// Opens environments that are new, closes those that are gone, and takes up
-    /// what changed.
-    pub(crate) async fn look(&self) -> Result<()> {
+    /// Opens all environments, for the start. One that can't be opened doesn't keep
+    /// the others from being served; it is tried again. If there is no other, there
+    /// is nothing to serve.
+    pub(crate) async fn open_all(&self) -> Result<()> {
         let mut trouble = None;
         for stored in self.stored().await? {
             if let Err(error) = self.follow(&stored).await {
+                tracing::warn!(environment = stored.name, "it can't be opened: {error:#}");
                 trouble = Some(error);
             }
         }
-        trouble.map_or(Ok(()), Err)
+        match trouble {
+            Some(error) if self.environments.all().is_empty() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// All environments that there are. Closes those that are no longer.
@@ -148,8 +153,7 @@ impl Keeper {
             }
         }
         House::enter(&store).await?;
-        let environment =
-            Environment::open(stored, store, self.installation.vault.clone()).await?;
+        let environment = Environment::open(stored, store, self.installation.vault.clone()).await?;
         self.connectors
             .plan_missing(&environment)
             .await

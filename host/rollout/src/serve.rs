@@ -110,7 +110,7 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
         connectors: connectors.clone(),
         environments: environments.clone(),
     };
-    keeper.look().await?;
+    keeper.open_all().await?;
 
     let leases = Leases::new(worker_name(), work(&config));
     let (stop, stopped) = watch::channel(false);

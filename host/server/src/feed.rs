@@ -92,9 +92,8 @@ async fn answer(
 /// The path of an event's entity in a category.
 fn entity_of<'a>(catalog: &'a Catalog, category: Category, event: &Event) -> Option<&'a str> {
     let mut entities = catalog.entities();
-    let entity = entities.find(|entity| {
-        entity.name == event.kind && entity.categories.contains(&category)
-    })?;
+    let entity = entities
+        .find(|entity| entity.name == event.kind && entity.categories.contains(&category))?;
     Some(&entity.path)
 }
 

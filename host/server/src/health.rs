@@ -1,5 +1,6 @@
 //! `GET /healthz`: the process answers. `GET /readyz`: so do its databases, and
-//! its connectors are loaded.
+//! its connectors are loaded. As long as one environment's database answers there
+//! is somebody to serve; those that don't are named.
 
 use std::sync::Arc;
 
@@ -15,12 +16,21 @@ pub(crate) async fn alive() -> Json<Value> {
 }
 
 pub(crate) async fn ready(State(host): State<Arc<Host>>) -> Result<Json<Value>, ApiError> {
-    for environment in host.environments.all() {
+    let environments = host.environments.all();
+    let pings = environments.iter().map(|environment| async move {
         let answered = environment.store().ping().await;
-        answered.map_err(|error| {
-            ApiError::store_unavailable(format_args!("{}: {error}", environment.name))
-        })?;
+        answered
+            .err()
+            .map(|error| (environment.name.clone(), error))
+    });
+    let failed = futures_util::future::join_all(pings).await;
+    let failed: Vec<_> = failed.into_iter().flatten().collect();
+    if failed.len() == environments.len()
+        && let Some((name, error)) = failed.first()
+    {
+        return Err(ApiError::store_unavailable(format_args!("{name}: {error}")));
     }
+    let failed: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
     let connectors: Vec<String> = host
         .connectors
         .registry()
@@ -28,5 +38,9 @@ pub(crate) async fn ready(State(host): State<Arc<Host>>) -> Result<Json<Value>, 
         .iter()
         .map(|connector| connector.key().to_owned())
         .collect();
-    Ok(Json(json!({"status": "ok", "connectors": connectors})))
+    let mut shown = json!({"status": "ok", "connectors": connectors});
+    if let (false, Some(shown)) = (failed.is_empty(), shown.as_object_mut()) {
+        shown.insert("unavailableEnvironments".to_owned(), json!(failed));
+    }
+    Ok(Json(shown))
 }

@@ -122,13 +122,15 @@ impl EnvStore {
     /// Says, to all processes, that there is something to work on.
     pub(crate) fn signal(&self) {
         self.signals.raise(&self.owner, self.is_shared());
-        self.work.send_modify(|count| *count = count.wrapping_add(1));
+        self.work
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Another process said so.
     pub fn heard(&self) {
         self.signals.raise(&self.owner, false);
-        self.work.send_modify(|count| *count = count.wrapping_add(1));
+        self.work
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// The next number of the environment's write sequence. Drawn before a

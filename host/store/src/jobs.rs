@@ -454,7 +454,10 @@ impl EnvStore {
             .await?;
         self.db.commit(tx).await?;
         taken.sort_by_key(|claimed| (claimed.4, claimed.0));
-        Ok(taken.into_iter().map(|claimed| claimed.lease(queue)).collect())
+        Ok(taken
+            .into_iter()
+            .map(|claimed| claimed.lease(queue))
+            .collect())
     }
 
     /// Prolongs leases by `lease` milliseconds from now. Answers those that are

@@ -26,8 +26,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use crate::database::{Tx, query, statement};
 use crate::ids::{RecordIds, Reference};
-use crate::keys::Keys;
 use crate::jobs::Lease;
+use crate::keys::Keys;
 use crate::outbox::Happened;
 use crate::sync_state::{Quarantined, Schedule, SyncPhase, reschedule};
 use crate::table::EntityTable;
@@ -275,10 +275,10 @@ impl Fence {
              WHERE credential_id = $1 AND entity = $2 {held}",
         );
         let row: Option<(i64, i64, Option<i64>, String)> = statement(row)
-        .bind(&page.credential.id)
-        .bind(page.entity)
-        .optional(&mut *tx)
-        .await?;
+            .bind(&page.credential.id)
+            .bind(page.entity)
+            .optional(&mut *tx)
+            .await?;
         let (records, quarantined, keys_behind, phase) = row.ok_or(StoreError::NotFound("sync"))?;
         let first_pass = phase == SyncPhase::First.as_str();
         Ok(Self {

@@ -53,9 +53,9 @@ pub use outbox::{CREDENTIAL, EVENT_IDS_MAX, EVENTS_MAX, Event, EventQuery, Event
 pub use reading::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, StoredId};
 pub use signals::Signals;
 pub use state::{Expected, STATE_KEY_MAX, STATE_KEYS_MAX, STATE_VALUE_MAX, StateValue};
+pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
 pub use transfer::backup_note;
 pub use writes::{Begun, Candidate, NewWrite, OpenWrite};
-pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
 
 /// The present time in milliseconds since 1970, as all times in the store.
 pub fn now() -> i64 {

@@ -32,7 +32,8 @@ pub enum Migrate {
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_secs(1);
 
-const META: &str = "CREATE TABLE IF NOT EXISTS host_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)";
+const META: &str =
+    "CREATE TABLE IF NOT EXISTS host_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)";
 
 /// Begins a transaction that migrates, alone among all processes.
 pub(crate) async fn begin(db: &Db, schema: &str) -> Result<Tx> {

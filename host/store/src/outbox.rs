@@ -95,8 +95,9 @@ impl Event {
 
     /// The time as events write it, `2025-07-02T15:19:21.000+00:00`.
     pub fn time(&self) -> String {
-        let format =
-            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+00:00");
+        let format = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+00:00"
+        );
         let nanos = i128::from(self.at) * 1_000_000;
         let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
         time.and_then(|time| time.format(format).ok())

@@ -13,9 +13,9 @@ use crate::database::{Query, query, statement};
 use crate::ids::id_range;
 use crate::jobs::{self, SYNC};
 use crate::keys::Keys;
-use crate::table::EntityTable;
 use crate::outbox::Happened;
 use crate::sync_state::sync_name;
+use crate::table::EntityTable;
 use crate::{Credential, EnvStore, Result, StoreError};
 
 /// Rows per transaction: some milliseconds of work.
@@ -43,9 +43,9 @@ impl EnvStore {
         let mut tx = self.db.write().await?;
         // In the order of those who land: job, sync, and what that refers to.
         jobs::hold(&mut tx, SYNC, id, None).await?;
-        let syncs = tx.dialect().text(
-            "SELECT entity FROM host_sync WHERE credential_id = $1 ORDER BY entity {held}",
-        );
+        let syncs = tx
+            .dialect()
+            .text("SELECT entity FROM host_sync WHERE credential_id = $1 ORDER BY entity {held}");
         statement(syncs).bind(id).all::<String>(&mut tx).await?;
         let credential: Option<Credential> = query("SELECT * FROM host_credentials WHERE id = $1")
             .bind(id)
@@ -59,13 +59,11 @@ impl EnvStore {
         }
         jobs::cancel_lane(&mut tx, SYNC, id).await?;
         changes::note_departure(&mut tx, id).await?;
-        query(
-            "INSERT INTO host_purges (credential_id, entity, created_at) VALUES ($1, '', $2)",
-        )
-        .bind(id)
-        .bind(credential.created_at)
-        .execute(&mut tx)
-        .await?;
+        query("INSERT INTO host_purges (credential_id, entity, created_at) VALUES ($1, '', $2)")
+            .bind(id)
+            .bind(credential.created_at)
+            .execute(&mut tx)
+            .await?;
         self.db.commit(tx).await?;
         self.signal();
         self.forget_gathered(id);
@@ -79,9 +77,9 @@ impl EnvStore {
         let name = sync_name(credential_id, entity);
         // In the order of those who land.
         jobs::hold(&mut tx, SYNC, credential_id, Some(&name)).await?;
-        let sync = tx.dialect().text(
-            "SELECT entity FROM host_sync WHERE credential_id = $1 AND entity = $2 {held}",
-        );
+        let sync = tx
+            .dialect()
+            .text("SELECT entity FROM host_sync WHERE credential_id = $1 AND entity = $2 {held}");
         let sync = statement(sync).bind(credential_id).bind(entity);
         sync.all::<String>(&mut tx).await?;
         changes::note(&mut tx, credential_id).await?;
@@ -201,9 +199,10 @@ impl EnvStore {
         delete: &str,
         bind: impl Fn(Query) -> Query,
     ) -> Result<()> {
-        let held = self.db.dialect().text(
-            "SELECT entity FROM host_purges WHERE credential_id = $1 AND entity = $2 {held}",
-        );
+        let held = self
+            .db
+            .dialect()
+            .text("SELECT entity FROM host_purges WHERE credential_id = $1 AND entity = $2 {held}");
         loop {
             let mut tx = self.db.write().await?;
             let held = statement(held.clone())
@@ -221,4 +220,3 @@ impl EnvStore {
         }
     }
 }
-

@@ -49,13 +49,12 @@ impl Expected {
 impl EnvStore {
     /// The value under a key.
     pub async fn state(&self, credential_id: &str, key: &str) -> Result<Option<StateValue>> {
-        let value: Option<(Vec<u8>, i64)> = query(
-            "SELECT value, version FROM host_state WHERE credential_id = $1 AND key = $2",
-        )
-        .bind(credential_id)
-        .bind(key)
-        .optional(&self.db)
-        .await?;
+        let value: Option<(Vec<u8>, i64)> =
+            query("SELECT value, version FROM host_state WHERE credential_id = $1 AND key = $2")
+                .bind(credential_id)
+                .bind(key)
+                .optional(&self.db)
+                .await?;
         Ok(value.map(|(value, version)| StateValue { value, version }))
     }
 
@@ -80,7 +79,10 @@ impl EnvStore {
         let held = tx
             .dialect()
             .text("SELECT id FROM host_credentials WHERE id = $1 {held}");
-        let held: Option<String> = statement(held).bind(credential_id).optional(&mut tx).await?;
+        let held: Option<String> = statement(held)
+            .bind(credential_id)
+            .optional(&mut tx)
+            .await?;
         held.ok_or(StoreError::NotFound("credential"))?;
         let found: Option<i64> =
             query("SELECT version FROM host_state WHERE credential_id = $1 AND key = $2")
@@ -121,13 +123,12 @@ impl EnvStore {
         expected: Expected,
     ) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let found: Option<i64> = query(
-            "DELETE FROM host_state WHERE credential_id = $1 AND key = $2 RETURNING version",
-        )
-        .bind(credential_id)
-        .bind(key)
-        .optional(&mut tx)
-        .await?;
+        let found: Option<i64> =
+            query("DELETE FROM host_state WHERE credential_id = $1 AND key = $2 RETURNING version")
+                .bind(credential_id)
+                .bind(key)
+                .optional(&mut tx)
+                .await?;
         expected.check(found)?;
         self.db.commit(tx).await?;
         Ok(found.is_some())

@@ -225,8 +225,7 @@ impl EnvStore {
                 jobs::hold(&mut tx, SYNC, credential_id, Some(&name)).await?;
             }
         }
-        let keys_behind =
-            reschedule(self, &mut tx, credential_id, entity, schedule, lease).await?;
+        let keys_behind = reschedule(self, &mut tx, credential_id, entity, schedule, lease).await?;
         self.db.commit(tx).await?;
         self.signal();
         if schedule.phase != SyncPhase::First && keys_behind.is_some() {
@@ -240,13 +239,11 @@ impl EnvStore {
         let (credential_id, entity) = lease.sync().ok_or(StoreError::NotFound("sync"))?;
         let mut tx = self.db.write().await?;
         lease.check(&mut tx).await?;
-        query(
-            "UPDATE host_sync SET status = 'running' WHERE credential_id = $1 AND entity = $2",
-        )
-        .bind(credential_id)
-        .bind(entity)
-        .execute(&mut tx)
-        .await?;
+        query("UPDATE host_sync SET status = 'running' WHERE credential_id = $1 AND entity = $2")
+            .bind(credential_id)
+            .bind(entity)
+            .execute(&mut tx)
+            .await?;
         self.db.commit(tx).await
     }
 

@@ -232,8 +232,7 @@ async fn execute(tx: &mut Tx, statements: Vec<String>) -> Result<()> {
 
 /// Which version of the catalogue brought each column.
 async fn since(tx: &mut Tx, table: &str) -> Result<HashMap<String, i64>> {
-    let rows =
-        query("SELECT column_name, catalog FROM host_columns WHERE table_name = $1");
+    let rows = query("SELECT column_name, catalog FROM host_columns WHERE table_name = $1");
     let rows: Vec<(String, i64)> = rows.bind(table).all(&mut *tx).await?;
     Ok(rows.into_iter().collect())
 }

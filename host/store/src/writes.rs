@@ -179,7 +179,9 @@ impl EnvStore {
         if running > 0 {
             return Ok(Begun::Busy);
         }
-        let taken = self.take_job(&mut tx, SETTLE, write.id, worker, lease).await?;
+        let taken = self
+            .take_job(&mut tx, SETTLE, write.id, worker, lease)
+            .await?;
         self.db.commit(tx).await?;
         Ok(Begun::New(taken))
     }

@@ -24,6 +24,18 @@ pub(crate) fn alike(body: &Value, record: &Value, accepts: impl Fn(&str) -> bool
     compared
 }
 
+/// True if of the lists in `body` no item stands in `record` any more.
+pub(crate) fn lacks(body: &Value, record: &Value) -> bool {
+    let lists = body.as_object().into_iter().flatten();
+    let mut lists = lists.filter_map(|(name, sent)| Some((sent.as_array()?, record.get(name)?)));
+    lists.all(|(sent, stored)| {
+        let stored = stored.as_array().map(Vec::as_slice).unwrap_or_default();
+        !sent
+            .iter()
+            .any(|item| stored.iter().any(|there| same(item, there)))
+    })
+}
+
 fn same(sent: &Value, stored: &Value) -> bool {
     match (sent, stored) {
         (Value::Null, stored) => is_empty(stored),
@@ -32,12 +44,14 @@ fn same(sent: &Value, stored: &Value) -> bool {
         (Value::Array(sent), Value::Array(stored)) => sent
             .iter()
             .all(|item| stored.iter().any(|there| same(item, there))),
-        (Value::Object(sent), Value::Object(stored)) => match (sent.get("value"), stored.get("value")) {
-            (Some(sent), Some(stored)) => same(sent, stored),
-            _ => sent
-                .iter()
-                .all(|(name, sent)| stored.get(name).is_none_or(|stored| same(sent, stored))),
-        },
+        (Value::Object(sent), Value::Object(stored)) => {
+            match (sent.get("value"), stored.get("value")) {
+                (Some(sent), Some(stored)) => same(sent, stored),
+                _ => sent
+                    .iter()
+                    .all(|(name, sent)| stored.get(name).is_none_or(|stored| same(sent, stored))),
+            }
+        }
         (sent, stored) => sent == stored || (is_empty(sent) && is_empty(stored)),
     }
 }
@@ -75,7 +89,10 @@ mod tests {
             "phones": [{"value": "(555) 010-0199"}],
         });
         assert!(is(&json!({"name": " Ann Ray", "price": 5}), &record));
-        assert!(is(&json!({"emails": [{"value": "Ann@Example.com"}]}), &record));
+        assert!(is(
+            &json!({"emails": [{"value": "Ann@Example.com"}]}),
+            &record
+        ));
         assert!(is(&json!({"phones": [{"value": "5550100199"}]}), &record));
         assert!(is(&json!({"tags": ["b"], "unknown": "x"}), &record));
         assert!(is(&json!({"stage": null, "name": "Ann Ray"}), &record));
@@ -83,5 +100,7 @@ mod tests {
         assert!(!is(&json!({"tags": ["c"], "name": "Ann Ray"}), &record));
         assert!(!is(&json!({"unknown": "x"}), &record));
         assert!(!is(&json!({}), &record));
+        assert!(lacks(&json!({"tags": ["c", "d"]}), &record));
+        assert!(!lacks(&json!({"tags": ["c", "b"]}), &record));
     }
 }

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rollout_connectors::{
-    Connectors, Environment, EnvironmentError, Live, Readiness,
-};
+use rollout_connectors::{Connectors, Environment, EnvironmentError, Live, Readiness};
 use rollout_store::{
     CredentialStatus, Lease, Queue, SYNC, Schedule, StoreError, SyncPhase, SyncRow, SyncStatus, now,
 };
@@ -62,7 +60,10 @@ impl Handler for Engine {
     ) -> Result<(), StoreError> {
         let store = environment.store();
         let (credential, entity) = lease.sync().ok_or(StoreError::NotFound("sync"))?;
-        let live = environment.find_credential(credential).await.map_err(stored)?;
+        let live = environment
+            .find_credential(credential)
+            .await
+            .map_err(stored)?;
         let row = store.sync_row(credential, entity).await?;
         let (Some(live), Some(row)) = (live, row) else {
             return store.finish_job(lease).await;
@@ -213,7 +214,8 @@ impl Engine {
             }
             Consequence::Retry(reason) => {
                 let attempts = row.schedule.attempts.saturating_add(1);
-                let mut schedule = unfinished(later(self.backoff(attempts)), attempts, Some(reason));
+                let mut schedule =
+                    unfinished(later(self.backoff(attempts)), attempts, Some(reason));
                 let first = row.schedule.phase == SyncPhase::First;
                 if first && attempts >= i64::from(self.settings.failed_after) {
                     schedule.status = SyncStatus::Failed;
@@ -242,7 +244,10 @@ impl Engine {
 
     async fn set_status(&self, pass: &Pass, status: CredentialStatus) -> Result<(), StoreError> {
         let id = &pass.live.credential.id;
-        pass.environment.set_status(id, status).await.map_err(stored)
+        pass.environment
+            .set_status(id, status)
+            .await
+            .map_err(stored)
     }
 
     /// A pass that can't even begin is tried again later.

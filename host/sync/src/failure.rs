@@ -63,9 +63,11 @@ impl PassError {
             }
             Self::Store(StoreError::NotFound(_)) => Consequence::Gone,
             Self::Stopped | Self::Store(StoreError::LeaseLost) => Consequence::Nothing,
-            Self::Call(_) | Self::Store(_) | Self::Vault(_) | Self::Contract(_) | Self::Unclear(_) => {
-                Consequence::Retry(self.to_string())
-            }
+            Self::Call(_)
+            | Self::Store(_)
+            | Self::Vault(_)
+            | Self::Contract(_)
+            | Self::Unclear(_) => Consequence::Retry(self.to_string()),
         }
     }
 }

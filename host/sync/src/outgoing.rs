@@ -14,9 +14,7 @@ use rollout_catalog::manifest::EntityOffer;
 use rollout_catalog::{Entity, Issue};
 use rollout_connectors::{Call, Connector, Connectors, Environment, Live};
 use rollout_sandbox::{CallError, Error, Item, Write, Written};
-use rollout_store::{
-    Begun, CredentialStatus, Lease, NewWrite, Page, StoreError, now, record_id,
-};
+use rollout_store::{Begun, CredentialStatus, Lease, NewWrite, Page, StoreError, now, record_id};
 use rollout_vault::VaultError;
 use rollout_work::{Hold, Leases};
 use serde::{Deserialize, Serialize};
@@ -352,7 +350,10 @@ impl Writer {
         // nothing was sent, and a client may send it again.
         let until = hold.until.clone();
         call.write_while(move || until.runs());
-        let written = match self.ask(target, &call, act, upstream, &prepared, lease).await {
+        let written = match self
+            .ask(target, &call, act, upstream, &prepared, lease)
+            .await
+        {
             Ok(written) => written,
             Err(error) => {
                 let error = failed(target, &call, error).await;
@@ -569,7 +570,9 @@ impl Writer {
         let id = record_id(credential, &entity.name, &item.id);
         let stamp = store.next_stamp().await.map_err(unstored)?;
         let answer = |record: Option<&str>| Answer::of_record(record, ignored.clone());
-        let settled = store.settle_write(lease, entity, &id, Some(one.page(stamp)), answer).await;
+        let settled = store
+            .settle_write(lease, entity, &id, Some(one.page(stamp)), answer)
+            .await;
         let (json, _) = settled.map_err(unstored)?;
         let json = json.ok_or(WriteError::NotFound)?;
         Ok(Wrote::Record { json, ignored })

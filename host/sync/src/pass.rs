@@ -9,9 +9,9 @@ use rollout_sandbox::{CallError, Error, Item, Page as Fetched, ReadScope};
 use rollout_store::{Cursor, Lease, Outcome, Schedule, SyncPhase, SyncRow, SyncStatus, now};
 use tokio::sync::watch;
 
+use crate::Settings;
 use crate::failure::PassError;
 use crate::incoming::{Incoming, Read};
-use crate::Settings;
 
 /// Longest cursor, in bytes.
 const LONGEST_CURSOR: usize = 64 * 1024;

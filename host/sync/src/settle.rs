@@ -19,7 +19,7 @@ use rollout_store::{Lease, OpenWrite, Page, Queue, SETTLE, StoreError, now, reco
 use rollout_work::Handler;
 use tokio::sync::watch;
 
-use crate::alike::alike;
+use crate::alike::{alike, lacks};
 use crate::failure::PassError;
 use crate::incoming::Incoming;
 use crate::outgoing::Answer;
@@ -85,8 +85,9 @@ impl Handler for Settler {
         let live = live.ok_or(StoreError::NotFound("credential"))?;
         let key = &live.credential.app_key;
         let connector = self.connectors.registry().get(key);
-        let connector = connector
-            .ok_or_else(|| StoreError::Unavailable(format!("the connector `{key}` is not loaded")))?;
+        let connector = connector.ok_or_else(|| {
+            StoreError::Unavailable(format!("the connector `{key}` is not loaded"))
+        })?;
         let entity = self.connectors.catalog().by_name(&write.entity).cloned();
         let entity = entity.ok_or(StoreError::NotFound("entity"))?;
         let offer = connector.manifest.entity(&write.entity);
@@ -107,14 +108,22 @@ impl Handler for Settler {
         let (environment, write, operation) = (&environment.name, &open.id, &open.operation);
         match settled {
             Ok(happened) => {
-                tracing::info!(environment, write, operation, happened, "a write is settled");
+                tracing::info!(
+                    environment,
+                    write,
+                    operation,
+                    happened,
+                    "a write is settled"
+                );
                 Ok(())
             }
             Err(PassError::Store(error)) => Err(error),
             Err(error) => {
                 tracing::info!(environment, write, operation, %error, "a write can't be settled yet");
                 let tries = u32::try_from(lease.attempts.clamp(1, 16)).unwrap_or(1);
-                let wait = WAIT_FIRST.saturating_mul(1 << (tries - 1)).min(WAIT_LONGEST);
+                let wait = WAIT_FIRST
+                    .saturating_mul(1 << (tries - 1))
+                    .min(WAIT_LONGEST);
                 // When its not being there counts, it counts at once.
                 let left = self.left(&open);
                 let wait = if left.is_zero() { wait } else { wait.min(left) };
@@ -174,8 +183,11 @@ impl Settler {
         if record.is_some_and(|record| self.is_it(case, &record)) {
             return self.happened(case, &id).await;
         }
-        self.did_not_happen(case, Page::new(&case.live.credential, &case.entity.name, stamp, now()))
-            .await
+        self.did_not_happen(
+            case,
+            Page::new(&case.live.credential, &case.entity.name, stamp, now()),
+        )
+        .await
     }
 
     /// A record that was to be made. Answers whether it was.
@@ -246,6 +258,13 @@ impl Settler {
             return false;
         };
         case.entity.normalise_times(&mut body);
+        let operations = &case.entity.operations;
+        let operation = operations
+            .iter()
+            .find(|one| one.name == case.write.operation);
+        if operation.is_some_and(|operation| operation.removes) {
+            return lacks(&body, &record);
+        }
         alike(&body, &record, |field| case.offer.accepts(field))
     }
 

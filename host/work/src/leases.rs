@@ -52,6 +52,9 @@ pub struct Hold {
     pub lease: Lease,
 }
 
+/// What is held in one environment, for [`EnvStore::renew_leases`].
+type InStore = (Arc<EnvStore>, Vec<(i64, i64)>);
+
 impl Leases {
     /// `worker` names this process in the tables; nothing depends on it.
     pub fn new(worker: impl Into<String>, settings: Settings) -> Arc<Self> {
@@ -83,12 +86,7 @@ impl Leases {
 
     /// Keeps a lease from running out. `asked` is when the database was asked for
     /// it, or before.
-    pub fn hold(
-        self: &Arc<Self>,
-        environment: &Environment,
-        lease: Lease,
-        asked: Instant,
-    ) -> Hold {
+    pub fn hold(self: &Arc<Self>, environment: &Environment, lease: Lease, asked: Instant) -> Hold {
         let (id, token) = lease.renewal();
         let key = (environment.name.clone(), id);
         let (sender, lost) = watch::channel(false);
@@ -123,7 +121,7 @@ impl Leases {
             while let Some(answered) = asking.try_join_next_with_id() {
                 asked.remove(&answered.map_or_else(|error| error.id(), |(id, ())| id));
             }
-            let mut by_store: HashMap<String, (Arc<EnvStore>, Vec<(i64, i64)>)> = HashMap::new();
+            let mut by_store: HashMap<String, InStore> = HashMap::new();
             for ((environment, id), held) in self.held.lock().iter() {
                 let entry = by_store.entry(environment.clone());
                 let (_, leases) = entry.or_insert_with(|| (held.store.clone(), Vec::new()));
@@ -181,7 +179,10 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         let mut held = self.leases.held.lock();
-        if held.get(&self.key).is_some_and(|one| one.token == self.token) {
+        if held
+            .get(&self.key)
+            .is_some_and(|one| one.token == self.token)
+        {
             held.remove(&self.key);
         }
     }

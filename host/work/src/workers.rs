@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rollout_connectors::{Environment, Environments};
 use rollout_store::{Lease, Queue, Signals, StoreError, now};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use crate::leases::Leases;
 
 /// How long one waits without a signal before looking anyway: signals between
 /// processes can be lost.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long one waits while there is no environment.
+const NOBODY: Duration = Duration::from_millis(250);
 /// How long an environment whose database fails is left alone.
 const TROUBLED: Duration = Duration::from_secs(1);
 /// How long a job whose handler failed waits for the next try, at first and at
@@ -52,6 +55,8 @@ pub struct Workers {
     signals: Arc<Signals>,
     leases: Arc<Leases>,
     handlers: Vec<Arc<Slot>>,
+    /// What is under way.
+    jobs: Mutex<JoinSet<()>>,
 }
 
 /// A handler and how busy it is.
@@ -79,38 +84,58 @@ impl Workers {
             signals,
             leases,
             handlers: handlers.into_iter().map(slot).collect(),
+            jobs: Mutex::default(),
         }
     }
 
     /// Works until `stop` turns true, and then until what is under way has come to
     /// an end.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut jobs = JoinSet::new();
+        let workers = Arc::new(self);
+        // Each environment is looked at by itself: a database that doesn't answer
+        // doesn't hold up the others.
+        let mut looking = JoinSet::new();
+        let mut looked_at: HashMap<Id, String> = HashMap::new();
         // When to look at an environment next, by its client id.
         let mut looks: HashMap<String, Instant> = HashMap::new();
         let mut first = 0_usize;
         while !*stop.borrow() {
-            let environments = self.environments.all();
+            let environments = workers.environments.all();
             looks.retain(|id, _| environments.iter().any(|one| one.client_id == *id));
             // Another one is first each time, so that none has all the places.
             first = first.wrapping_add(1);
             let turns = environments.len();
+            let mut next = Instant::now() + if turns == 0 { NOBODY } else { LOOK };
             for turn in 0..turns {
                 let Some(environment) = environments.get((turn + first) % turns.max(1)) else {
                     continue;
                 };
-                let due = looks.get(&environment.client_id);
-                if environment.is_held() || due.is_some_and(|at| *at > Instant::now()) {
+                let id = &environment.client_id;
+                if environment.is_held() || looked_at.values().any(|one| one == id) {
                     continue;
                 }
-                let wait = self.start_due(environment, turns, &mut jobs, &stop).await;
-                looks.insert(environment.client_id.clone(), Instant::now() + wait);
+                match looks.get(id) {
+                    Some(due) if *due > Instant::now() => next = next.min(*due),
+                    _ => {
+                        // A signal that comes from now on takes this away again.
+                        looks.insert(id.clone(), Instant::now() + LOOK);
+                        let environment = environment.clone();
+                        let look = workers.clone().look(environment, turns, stop.clone());
+                        looked_at.insert(looking.spawn(look).id(), id.clone());
+                    }
+                }
             }
-            let next = looks.values().min().copied();
-            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_millis(250));
             tokio::select! {
                 () = tokio::time::sleep_until(next.into()) => {}
-                raised = self.signals.raised() => {
+                Some(done) = looking.join_next_with_id() => {
+                    let (look, wait) = done.unwrap_or_else(|error| (error.id(), TROUBLED));
+                    if let Some(id) = looked_at.remove(&look)
+                        && let Some(due) = looks.get_mut(&id)
+                    {
+                        *due = Instant::now() + wait;
+                    }
+                }
+                raised = workers.signals.raised() => {
                     if raised.is_empty() {
                         looks.clear();
                     }
@@ -120,23 +145,25 @@ impl Workers {
                 }
                 _ = stop.changed() => {}
             }
-            while jobs.try_join_next().is_some() {}
+            while workers.jobs.lock().try_join_next().is_some() {}
         }
+        // What they claim is given back.
+        while looking.join_next().await.is_some() {}
+        let mut jobs = std::mem::take(&mut *workers.jobs.lock());
         while jobs.join_next().await.is_some() {}
     }
 
     /// Starts what is due in an environment; says how long it is until something
     /// else is.
-    async fn start_due(
-        &self,
-        environment: &Arc<Environment>,
+    async fn look(
+        self: Arc<Self>,
+        environment: Arc<Environment>,
         environments: usize,
-        jobs: &mut JoinSet<()>,
-        stop: &watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) -> Duration {
         let mut wait = LOOK;
         for slot in &self.handlers {
-            match self.start(slot, environment, environments, jobs, stop).await {
+            match self.start(slot, &environment, environments, &stop).await {
                 Ok(until) => wait = wait.min(until),
                 Err(error) => {
                     let environment = &environment.name;
@@ -153,7 +180,6 @@ impl Workers {
         slot: &Arc<Slot>,
         environment: &Arc<Environment>,
         environments: usize,
-        jobs: &mut JoinSet<()>,
         stop: &watch::Receiver<bool>,
     ) -> Result<Duration, StoreError> {
         let queue = slot.handler.queue();
@@ -165,7 +191,11 @@ impl Workers {
             if wait > 0 {
                 return Ok(Duration::from_millis(wait.unsigned_abs()));
             }
-            let free = slot.handler.parallel() - slot.busy.load(Ordering::Relaxed).min(slot.handler.parallel());
+            let free = slot.handler.parallel()
+                - slot
+                    .busy
+                    .load(Ordering::Relaxed)
+                    .min(slot.handler.parallel());
             if free == 0 {
                 // A job that ends says so.
                 return Ok(LOOK);
@@ -186,7 +216,7 @@ impl Workers {
                     environment: environment.clone(),
                     leases: self.leases.clone(),
                 };
-                jobs.spawn(work.run(lease, asked, stop.clone()));
+                self.jobs.lock().spawn(work.run(lease, asked, stop.clone()));
             }
         }
     }
@@ -227,13 +257,20 @@ impl Work {
             Ok(()) if *stop.borrow() => store.release_lease(&lease).await,
             Ok(()) => Ok(()),
             Err(StoreError::LeaseLost) => {
-                tracing::info!(environment, queue, name, "another process has this work now");
+                tracing::info!(
+                    environment,
+                    queue,
+                    name,
+                    "another process has this work now"
+                );
                 Ok(())
             }
             Err(error) => {
                 tracing::warn!(environment, queue, name, %error, "work failed and is tried again");
                 let tries = u32::try_from(lease.attempts.clamp(1, 16)).unwrap_or(1);
-                let wait = RETRY_FIRST.saturating_mul(1 << (tries - 1)).min(RETRY_LONGEST);
+                let wait = RETRY_FIRST
+                    .saturating_mul(1 << (tries - 1))
+                    .min(RETRY_LONGEST);
                 let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                 store.job_later(&lease, now().saturating_add(wait)).await
             }

@@ -101,13 +101,7 @@ fn compare(options: &Options) -> Result<()> {
     let (rounds, people) = (options.rounds.max(1), options.people);
     let mut reports: Vec<Report> = Vec::new();
     let wanted: &[What] = match &options.what {
-        What::All => &[
-            What::P1,
-            What::P2,
-            What::P3,
-            What::FirstSync,
-            What::Store,
-        ],
+        What::All => &[What::P1, What::P2, What::P3, What::FirstSync, What::Store],
         one => std::slice::from_ref(one),
     };
     for what in wanted {

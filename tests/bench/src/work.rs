@@ -93,7 +93,9 @@ pub(crate) async fn measure(rounds: usize) -> Result<Report> {
             "pages of {PER_PAGE} people; jobs in batches of {BATCH} over {LANES} lanes, {CLAIMERS} at once"
         ),
         settings: vec![
-            format!("{rounds} rounds of {PEOPLE} people and {JOBS} jobs; fsync and synchronous commit on"),
+            format!(
+                "{rounds} rounds of {PEOPLE} people and {JOBS} jobs; fsync and synchronous commit on"
+            ),
             "CPU and memory are this process's; a Postgres server's come on top".into(),
         ],
         ..Report::default()
@@ -101,8 +103,11 @@ pub(crate) async fn measure(rounds: usize) -> Result<Report> {
     for place in Place::all(&server)? {
         let bench = Bench::open(&place).await?;
         let side = |what: &str| Side::new(format!("{}: {what}", place.name));
-        let (mut new, mut same, mut jobs) =
-            (side("new people"), side("unchanged people"), side("jobs, claimed and finished"));
+        let (mut new, mut same, mut jobs) = (
+            side("new people"),
+            side("unchanged people"),
+            side("jobs, claimed and finished"),
+        );
         for round in 0..rounds {
             let credential = bench.connect(round).await?;
             let lease = bench.lease(&credential).await?;
@@ -117,11 +122,20 @@ pub(crate) async fn measure(rounds: usize) -> Result<Report> {
         }
         if place.name == "Postgres" {
             let at_least = |what: &str, side: &Side, goal| {
-                Goal::at_least(format!("{what} a second on Postgres"), side.rate(), goal, "")
+                Goal::at_least(
+                    format!("{what} a second on Postgres"),
+                    side.rate(),
+                    goal,
+                    "",
+                )
             };
             report.goals.push(at_least("new people", &new, 25_000.0));
-            report.goals.push(at_least("unchanged people", &same, 40_000.0));
-            report.goals.push(at_least("leased, fenced jobs", &jobs, 20_000.0));
+            report
+                .goals
+                .push(at_least("unchanged people", &same, 40_000.0));
+            report
+                .goals
+                .push(at_least("leased, fenced jobs", &jobs, 20_000.0));
         }
         bench.latency(&place, &mut report).await?;
     }
@@ -370,7 +384,10 @@ impl Handler for Starts {
         lease: &Lease,
         _stop: &watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
-        let entered = lease.name.split_once('/').and_then(|(_, at)| at.parse::<u128>().ok());
+        let entered = lease
+            .name
+            .split_once('/')
+            .and_then(|(_, at)| at.parse::<u128>().ok());
         let clock = *self.clock.lock();
         if let (Some(entered), Some(clock)) = (entered, clock) {
             let wait = clock.elapsed().as_micros().saturating_sub(entered);

@@ -54,6 +54,9 @@ struct Kills {
     /// about as long.
     #[arg(long)]
     pause: Option<u64>,
+    /// Only faults of this kind, as the summary calls it: `kill`.
+    #[arg(long, value_name = "KIND")]
+    only: Vec<String>,
     /// Another build of the program `rollout`.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -87,6 +90,7 @@ impl Kills {
                 (name.to_owned(), value.to_owned())
             })
             .collect();
+        options.only = self.only;
         options.program = self.program;
         options.folder = self.folder;
         Ok(options)

@@ -33,6 +33,8 @@ pub struct Options {
     pub lease: Duration,
     /// The longest pause before a fault; what fails is down for about as long.
     pub pause: Duration,
+    /// Only faults of these kinds, as a summary calls them; all without.
+    pub only: Vec<String>,
     /// The program `rollout`; built if none is named.
     pub program: Option<PathBuf>,
     /// More settings of the hosts; one without a value leaves out what the run sets.
@@ -58,6 +60,7 @@ impl Options {
             people: 400,
             lease: Duration::from_secs(3),
             pause: Duration::from_millis(2500),
+            only: Vec::new(),
             program: None,
             settings: Vec::new(),
             folder: None,

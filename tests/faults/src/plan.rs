@@ -126,7 +126,7 @@ impl Plan {
         let steps = (0..options.faults)
             .map(|_| Step {
                 wait: dice.millis(pause * 2 / 25, pause),
-                fault: fault(&mut dice, options, small_disk),
+                fault: wanted(&mut dice, options, small_disk),
                 calm: dice.chance(60),
             })
             .collect();
@@ -160,6 +160,18 @@ enum Sort {
     Exhaust,
     Blackout,
     FullDisk,
+}
+
+/// A fault of a kind that is wanted, if the store has such faults.
+fn wanted(dice: &mut Dice, options: &Options, small_disk: bool) -> Fault {
+    let mut one = fault(dice, options, small_disk);
+    for _ in 0..1000 {
+        if options.only.is_empty() || options.only.iter().any(|kind| kind == one.name()) {
+            break;
+        }
+        one = fault(dice, options, small_disk);
+    }
+    one
 }
 
 fn fault(dice: &mut Dice, options: &Options, small_disk: bool) -> Fault {

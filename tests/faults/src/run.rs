@@ -304,7 +304,9 @@ impl Play<'_> {
                 break rest;
             }
             let (number, first) = (rest.differences.len(), &first.text);
-            self.say(&format!("comparing again: {number} differences yet, such as {first}"));
+            self.say(&format!(
+                "comparing again: {number} differences yet, such as {first}"
+            ));
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
         summary.differences = stage.findings.all();

@@ -151,11 +151,12 @@ fn keys_and_the_feed_are_described() {
     let page = &feed["responses"]["200"]["content"]["application/json"]["schema"];
     assert_eq!(page["$ref"], "#/components/schemas/Events");
     let parameters = &document["components"]["parameters"];
-    for (parameter, name) in feed["parameters"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip(["after", "limit", "includeInitialSync"])
+    for (parameter, name) in
+        feed["parameters"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(["after", "limit", "includeInitialSync"])
     {
         let known = parameter["$ref"].as_str().unwrap().rsplit('/').next();
         assert_eq!(parameters[known.unwrap()]["name"], name);
@@ -168,7 +169,10 @@ fn keys_and_the_feed_are_described() {
             assert_eq!(takes, writes, "{method} {path}");
             if writes {
                 for status in ["409", "422"] {
-                    assert!(operation["responses"].get(status).is_some(), "{method} {path}");
+                    assert!(
+                        operation["responses"].get(status).is_some(),
+                        "{method} {path}"
+                    );
                 }
             }
         }

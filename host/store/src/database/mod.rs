@@ -96,9 +96,9 @@ impl Db {
     /// Begins a writing transaction; on SQLite it waits for the one before it.
     pub(crate) async fn write(&self) -> Result<Tx> {
         match self {
-            Self::Sqlite { writer, .. } => Ok(Tx::Sqlite(
-                writer.begin_with(sqlite::BEGIN_WRITE).await?,
-            )),
+            Self::Sqlite { writer, .. } => {
+                Ok(Tx::Sqlite(writer.begin_with(sqlite::BEGIN_WRITE).await?))
+            }
             Self::Postgres(pool) => pool.begin("BEGIN").await,
         }
     }

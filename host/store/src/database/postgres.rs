@@ -115,11 +115,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(super) async fn open(
-        databases: &Databases,
-        url: &str,
-        purpose: Purpose,
-    ) -> Result<Self> {
+    pub(super) async fn open(databases: &Databases, url: &str, purpose: Purpose) -> Result<Self> {
         let schema = match purpose {
             Purpose::Control => "host_control",
             Purpose::Environment => "host",
@@ -143,7 +139,10 @@ impl Pool {
                         return Ok(true);
                     }
                     let alive = sqlx::Connection::ping(connection);
-                    Ok(matches!(tokio::time::timeout(ALIVE, alive).await, Ok(Ok(()))))
+                    Ok(matches!(
+                        tokio::time::timeout(ALIVE, alive).await,
+                        Ok(Ok(()))
+                    ))
                 })
             })
             .after_release(move |_, _| {

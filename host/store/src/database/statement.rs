@@ -194,10 +194,7 @@ impl Query {
     }
 
     /// Runs it and reads its row, if there is one.
-    pub(crate) async fn optional<'a, T: FromRow>(
-        self,
-        on: impl Into<On<'a>>,
-    ) -> Result<Option<T>> {
+    pub(crate) async fn optional<'a, T: FromRow>(self, on: impl Into<On<'a>>) -> Result<Option<T>> {
         Ok(self.all(on).await?.into_iter().next())
     }
 
@@ -266,9 +263,7 @@ pub(crate) async fn execute_arguments(
 ) -> Result<()> {
     let sql = AssertSqlSafe(statement).into_sql_str();
     match tx.into() {
-        On::Postgres(connection) => execute_postgres(sql, arguments, connection)
-            .await
-            .map(drop),
+        On::Postgres(connection) => execute_postgres(sql, arguments, connection).await.map(drop),
         _ => Err(StoreError::Internal("arrays are for Postgres".to_owned())),
     }
 }

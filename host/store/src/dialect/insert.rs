@@ -28,12 +28,7 @@ pub(crate) struct Insert {
 
 impl Insert {
     /// `tail` is what follows the rows, `ON CONFLICT …`.
-    pub(crate) fn new(
-        dialect: Dialect,
-        table: &str,
-        columns: &[(&str, Type)],
-        tail: &str,
-    ) -> Self {
+    pub(crate) fn new(dialect: Dialect, table: &str, columns: &[(&str, Type)], tail: &str) -> Self {
         let names: Vec<String> = columns.iter().map(|(name, _)| quote(name)).collect();
         let names = names.join(", ");
         let statements = match dialect {

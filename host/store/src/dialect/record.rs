@@ -42,7 +42,9 @@ impl Dialect {
         let wanted = self.in_list(placeholder);
         let entry = |value: &str| match self {
             Self::Sqlite => {
-                format!("EXISTS (SELECT 1 FROM json_each({column}) AS entry WHERE {value} {wanted})")
+                format!(
+                    "EXISTS (SELECT 1 FROM json_each({column}) AS entry WHERE {value} {wanted})"
+                )
             }
             Self::Postgres => format!(
                 "EXISTS (SELECT 1 FROM jsonb_array_elements(CASE jsonb_typeof({column}) \
@@ -174,9 +176,9 @@ impl Parts {
                 Dialect::Postgres => format!("coalesce({column}::text, 'null')"),
             }),
             Kind::Boolean => self.expression(match self.dialect {
-                Dialect::Sqlite => format!(
-                    "CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END"
-                ),
+                Dialect::Sqlite => {
+                    format!("CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END")
+                }
                 Dialect::Postgres => format!("coalesce({column}::text, 'null')"),
             }),
         }

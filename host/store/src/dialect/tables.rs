@@ -185,7 +185,9 @@ impl Dialect {
     /// The names of the indexes that a table has now.
     pub(crate) async fn index_names(self, tx: &mut Tx, table: &str) -> Result<Vec<String>> {
         let names = match self {
-            Self::Sqlite => query("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = $1"),
+            Self::Sqlite => {
+                query("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = $1")
+            }
             Self::Postgres => query(
                 "SELECT indexname::text FROM pg_indexes WHERE schemaname = 'public' AND tablename = $1",
             ),

@@ -56,7 +56,13 @@ pub(crate) struct Gathered<'s> {
 impl EnvStore {
     pub(crate) async fn gathered(&self, credential_id: &str, entity: &str) -> Gathered<'_> {
         let name = (credential_id.to_owned(), entity.to_owned());
-        let place = self.backlogs.by_sync.lock().entry(name).or_default().clone();
+        let place = self
+            .backlogs
+            .by_sync
+            .lock()
+            .entry(name)
+            .or_default()
+            .clone();
         Gathered {
             backlogs: &self.backlogs,
             backlog: place.lock_owned().await,
@@ -146,7 +152,11 @@ impl Backlog {
     ) -> Result<Self> {
         if table.keyed.is_empty() {
             let keys = Vec::new();
-            return Ok(Self { behind, token, keys });
+            return Ok(Self {
+                behind,
+                token,
+                keys,
+            });
         }
         let columns: Vec<String> = table
             .keyed

@@ -145,10 +145,7 @@ impl Landing<'_, '_> {
             .into_iter()
             .chain(self.page.deleted.iter().cloned())
             .collect();
-        let delete = statement(sql)
-            .bind(credential)
-            .bind(entity)
-            .bind(back);
+        let delete = statement(sql).bind(credential).bind(entity).bind(back);
         delete.execute(&mut *self.tx).await?;
         for quarantined in &self.page.quarantined {
             query(
@@ -164,13 +161,8 @@ impl Landing<'_, '_> {
             .execute(&mut *self.tx)
             .await?;
         }
-        let count = query(
-            "SELECT COUNT(*) FROM host_quarantine WHERE credential_id = $1 AND entity = $2",
-        );
-        count
-            .bind(credential)
-            .bind(entity)
-            .one(&mut *self.tx)
-            .await
+        let count =
+            query("SELECT COUNT(*) FROM host_quarantine WHERE credential_id = $1 AND entity = $2");
+        count.bind(credential).bind(entity).one(&mut *self.tx).await
     }
 }

@@ -106,7 +106,9 @@ impl Landing<'_, '_> {
             };
             rows.push(Row { candidate, place });
         }
-        let new = rows.iter().filter(|row| matches!(row.place, Place::New { .. }));
+        let new = rows
+            .iter()
+            .filter(|row| matches!(row.place, Place::New { .. }));
         let mut seqs = self.draw_seqs(new.count()).await?.into_iter();
         let mut first_seq = None;
         let mut keys = Vec::new();
@@ -210,7 +212,12 @@ impl Landing<'_, '_> {
     }
 
     /// A row's values in the order of the landing statement's columns.
-    fn values(&self, candidate: Candidate, seq: Option<i64>, updated: Option<String>) -> Vec<Value> {
+    fn values(
+        &self,
+        candidate: Candidate,
+        seq: Option<i64>,
+        updated: Option<String>,
+    ) -> Vec<Value> {
         let Candidate {
             id,
             record,
@@ -233,8 +240,17 @@ impl Landing<'_, '_> {
             Value::Json(Some(record.original_ids)),
             Value::Json(Some(record.original)),
         ]);
-        let cells = record.cells.into_iter().chain(std::iter::repeat(Cell::Null));
-        values.extend(self.table.types.iter().zip(cells).map(|(kind, cell)| kind.value(cell)));
+        let cells = record
+            .cells
+            .into_iter()
+            .chain(std::iter::repeat(Cell::Null));
+        values.extend(
+            self.table
+                .types
+                .iter()
+                .zip(cells)
+                .map(|(kind, cell)| kind.value(cell)),
+        );
         values
     }
 

@@ -1,13 +1,13 @@
 //! The statement of a list: by which index its rows are found, in which order
 //! they come, and how their total is known.
 
-use rollout_catalog::{Kind, Match};
 use super::{COUNTED_MAX, IDS_MAX, ListQuery, Narrow, OFFSET_MAX};
 use crate::database::{Query, Value, statement};
 use crate::dialect::{self, Dialect, quote};
 use crate::keys::Keys;
 use crate::table::EntityTable;
 use crate::{Result, StoreError};
+use rollout_catalog::{Kind, Match};
 
 /// The `FROM … WHERE …` of a list. `$1` is the credential, `$2` the entity.
 pub(super) struct Select {
@@ -164,10 +164,7 @@ impl Select {
     /// have yet. One key's entries lie in the order of the list; all others
     /// are brought into it.
     fn lead_by_keys(&mut self, table: &EntityTable, keys: &[i64]) {
-        let placeholders: Vec<String> = keys
-            .iter()
-            .map(|key| self.value((*key).into()))
-            .collect();
+        let placeholders: Vec<String> = keys.iter().map(|key| self.value((*key).into())).collect();
         self.seq = "lead.seq";
         let (keys_name, rows) = (&table.keys_name, &table.sql_name);
         match (placeholders.as_slice(), self.keys_behind) {

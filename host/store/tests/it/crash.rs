@@ -4,8 +4,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rollout_catalog::Catalog;
 use rollout_store::{
-    Cursor, Databases, EnvStore, ListQuery, Location, Migrate, Narrow, Page, SYNC,
+    Credential, Cursor, Databases, EnvStore, ListQuery, Location, Migrate, Narrow, Page, Record,
+    ReferenceIds, SYNC,
 };
 use serde_json::json;
 
@@ -150,4 +152,48 @@ async fn a_dropped_call_leaves_nothing_behind() {
     }
     let (_, tagged) = fixture.narrowed(&[("tags", &["all"])]).await;
     assert_eq!(tagged, (whole - 1).min(10_000));
+}
+
+/// Users can't be looked for by anything, so a restart finds no keys to make up.
+#[tokio::test]
+async fn a_first_pass_over_an_entity_without_keys_goes_on_after_a_restart() {
+    let fixture = Fixture::new().await;
+    let people = fixture.lease.as_ref().unwrap();
+    let later = rollout_store::now() + LONG;
+    fixture.store.job_again(people, later).await.unwrap();
+    let claimed = fixture.store.claim_jobs(SYNC, WORKER, 1, LONG).await;
+    let users = claimed.unwrap().remove(0);
+    assert_eq!(
+        users.sync(),
+        Some((fixture.credential.id.as_str(), "users"))
+    );
+    let page = async |fixture: &Fixture, id: &str| {
+        let stamp = fixture.store.next_stamp().await.unwrap();
+        let mut page = Page::new(&fixture.credential, "users", stamp, NOW);
+        page.lease = Some(&users);
+        page.records = vec![record_of(
+            &fixture.catalog,
+            &fixture.credential,
+            "users",
+            id,
+        )];
+        fixture.store.land(page).await.unwrap().created.len()
+    };
+    assert_eq!(page(&fixture, "1").await, 1);
+    let fixture = fixture.reopen().await;
+    assert_eq!(page(&fixture, "2").await, 1);
+}
+
+fn record_of(catalog: &Catalog, credential: &Credential, entity: &str, id: &str) -> Record {
+    let known = catalog.by_name(entity).unwrap();
+    let body = json!({"name": id});
+    let landed = known
+        .land(&body.to_string(), &mut ReferenceIds::new(credential))
+        .unwrap();
+    Record {
+        upstream_id: id.to_owned(),
+        cells: landed.cells,
+        original_ids: json!({entity: id}).to_string(),
+        original: json!({entity: body}).to_string(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Random histories of jobs against a model that keeps them in a list, and
 //! random interleavings against what must hold at every moment.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -243,7 +243,7 @@ fn jobs_follow_the_model() {
         .enable_all()
         .build()
         .unwrap();
-    let fixture = RefCell::new(runtime.block_on(Fixture::new()));
+    let fixture = runtime.block_on(Fixture::new());
     let config = ProptestConfig {
         cases: 2 * Place::CASES,
         failure_persistence: None,
@@ -255,7 +255,6 @@ fn jobs_follow_the_model() {
             histories.update(|count| count + 1);
             let queue = if one { ONE } else { FEW };
             runtime.block_on(async {
-                let fixture = fixture.borrow();
                 fixture
                     .place
                     .run("DELETE FROM host_jobs; DELETE FROM host_lanes")

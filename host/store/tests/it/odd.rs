@@ -89,7 +89,8 @@ async fn values_of_any_length_are_stored_and_found() {
     let fixture = Fixture::new().await;
     // Ids are hashes: nothing in them can be compressed.
     let long = |from: usize| -> String {
-        let ids = (from..from + 500).map(|n| record_id(&fixture.credential, "people", &n.to_string()));
+        let ids =
+            (from..from + 500).map(|n| record_id(&fixture.credential, "people", &n.to_string()));
         ids.collect()
     };
     let (one, other) = (long(0), format!("{}x", &long(0)[..9000]));
