@@ -308,7 +308,8 @@ impl Fence {
         .bind(self.quarantined)
         .bind(self.keys_behind)
         .bind(page.lenient)
-        .bind(page.total)
+        // What a later pass reads is no measure of all there is.
+        .bind(page.total.filter(|_| self.first_pass))
         .bind(moved)
         .bind(cursor)
         .execute(&mut *tx)

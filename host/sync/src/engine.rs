@@ -278,7 +278,7 @@ impl Engine {
     }
 }
 
-fn stored(error: EnvironmentError) -> StoreError {
+pub(crate) fn stored(error: EnvironmentError) -> StoreError {
     match error {
         EnvironmentError::Store(error) => error,
         error @ EnvironmentError::Vault(_) => StoreError::Unavailable(error.to_string()),

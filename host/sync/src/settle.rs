@@ -20,6 +20,7 @@ use rollout_work::Handler;
 use tokio::sync::watch;
 
 use crate::alike::{alike, lacks};
+use crate::engine::stored;
 use crate::failure::PassError;
 use crate::incoming::Incoming;
 use crate::outgoing::Answer;
@@ -81,8 +82,10 @@ impl Handler for Settler {
         let Some(write) = store.open_write(lease).await? else {
             return store.finish_job(lease).await;
         };
-        let live = environment.credential(&write.credential_id);
-        let live = live.ok_or(StoreError::NotFound("credential"))?;
+        let live = environment.find_credential(&write.credential_id).await;
+        let live = live
+            .map_err(stored)?
+            .ok_or(StoreError::NotFound("credential"))?;
         let key = &live.credential.app_key;
         let connector = self.connectors.registry().get(key);
         let connector = connector.ok_or_else(|| {
