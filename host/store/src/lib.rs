@@ -26,6 +26,7 @@ mod migrations;
 mod outbox;
 mod purge;
 mod reading;
+mod rereads;
 mod signals;
 mod state;
 mod sync_state;

@@ -223,6 +223,14 @@ CREATE TABLE host_quarantine (
     at BIGINT NOT NULL,
     PRIMARY KEY (credential_id, entity, upstream_id)
 ) {clustered};
+CREATE TABLE host_rereads (
+    id {key} PRIMARY KEY,
+    credential_id {key} NOT NULL REFERENCES host_credentials (id) ON DELETE CASCADE,
+    entity TEXT NOT NULL,
+    upstream_id TEXT NOT NULL,
+    catalog BIGINT NOT NULL
+);
+CREATE INDEX host_rereads_credential ON host_rereads (credential_id, entity);
 CREATE TABLE host_ids (
     id {key} PRIMARY KEY,
     credential_id {key} NOT NULL,

@@ -15,6 +15,8 @@ use crate::incoming::{Incoming, Read};
 
 /// Longest cursor, in bytes.
 const LONGEST_CURSOR: usize = 64 * 1024;
+/// Records that are asked for once more at once.
+const REREAD: u32 = 100;
 /// Most records on one page.
 const MOST_ITEMS: usize = 10_000;
 /// Most pages in a row that repeat the one before.
@@ -60,9 +62,12 @@ impl Pass {
     /// Reads from the row's cursor to the end. Each page lands, with its cursor,
     /// while the next one is fetched and read.
     pub(crate) async fn run(&self, row: &SyncRow) -> Result<Tally, PassError> {
+        let asked_again = self.reread().await?;
         let mut tally = Tally::default();
         let mut repeats = Repeats::default();
-        let mut asked = self.fetch(row.cursor.as_deref()).await?;
+        // What can't be asked for by id is met by reading everything.
+        let cursor = row.cursor.as_deref().filter(|_| asked_again);
+        let mut asked = self.fetch(cursor).await?;
         loop {
             let (next, done) = (asked.next.clone(), asked.done);
             repeats.count(asked.print)?;
@@ -116,9 +121,28 @@ impl Pass {
         })
     }
 
+    /// Asks for records that an older version of the program was told of and could
+    /// not store. Answers whether that was possible.
+    async fn reread(&self) -> Result<bool, PassError> {
+        let store = self.environment.store();
+        loop {
+            let (credential, entity) = (&self.live.credential.id, &self.entity.name);
+            let noted = store.rereads(credential, entity, REREAD).await?;
+            if noted.is_empty() {
+                return Ok(true);
+            }
+            let (ids, upstream): (Vec<String>, Vec<String>) = noted.into_iter().unzip();
+            let asked = self.refetch(&upstream).await?;
+            store.reread(&ids).await?;
+            if !asked {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Asks again for records that a write or a hook stored after the page was
     /// asked for: what the page has of them is older than what is here.
-    async fn refetch(&self, ids: &[String]) -> Result<(), PassError> {
+    async fn refetch(&self, ids: &[String]) -> Result<bool, PassError> {
         let stamp = self.environment.store().next_stamp().await?;
         let call = self
             .connectors
@@ -126,13 +150,13 @@ impl Pass {
             .await?;
         let items = match call.get(&self.entity.name, ids).await {
             // Without `get` the next pass brings them.
-            Err(CallError::Connector(Error::Unsupported(_))) => return Ok(()),
+            Err(CallError::Connector(Error::Unsupported(_))) => return Ok(false),
             result => result.map_err(|error| call.blank_error(error))?,
         };
         let read = self.read(items)?;
         let page = read.page(&self.live.credential, &self.entity.name, stamp, now());
         self.environment.store().land(page).await?;
-        Ok(())
+        Ok(true)
     }
 
     fn read(&self, items: Vec<Item>) -> Result<Read, PassError> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Candidate, Landing};
 use crate::database::{Value, statement};
-use crate::{Result, StoreError, api_time};
+use crate::{Result, StoreError, api_time, rereads};
 
 /// What is stored under a record's id.
 #[derive(Clone, Copy)]
@@ -56,9 +56,19 @@ impl StoredText<'_> {
 enum Verdict {
     Unchanged,
     Stale,
-    Create { reappears: bool },
-    Update { seq: i64 },
-    UpdateSilently { seq: i64 },
+    /// A newer version of the program wrote it, whose fields are not known here.
+    Newer {
+        catalog: i64,
+    },
+    Create {
+        reappears: bool,
+    },
+    Update {
+        seq: i64,
+    },
+    UpdateSilently {
+        seq: i64,
+    },
 }
 
 /// A row to be written.
@@ -84,6 +94,7 @@ impl Landing<'_, '_> {
         let stored: Vec<StoredText<'_>> = serde_json::from_str(&text)?;
         let stored: HashMap<&str, &StoredText<'_>> =
             stored.iter().map(|row| (row.0, row)).collect();
+        let mut newer = Vec::new();
         let mut rows = Vec::with_capacity(candidates.len());
         let mut scratch = Vec::with_capacity(2048);
         for candidate in candidates {
@@ -98,6 +109,16 @@ impl Landing<'_, '_> {
                 }
                 Verdict::Stale => {
                     self.outcome.stale.push(candidate.record.upstream_id);
+                    continue;
+                }
+                Verdict::Newer { catalog } => {
+                    newer.push(vec![
+                        candidate.id.into(),
+                        (&self.page.credential.id).into(),
+                        self.page.entity.into(),
+                        candidate.record.upstream_id.into(),
+                        catalog.into(),
+                    ]);
                     continue;
                 }
                 Verdict::Create { reappears } => Place::New { reappears },
@@ -151,6 +172,7 @@ impl Landing<'_, '_> {
         self.table.create.run(self.tx, new).await?;
         self.table.update.run(self.tx, known).await?;
         self.keep_keys(keys, first_seq).await?;
+        rereads::note(self.tx, newer).await?;
         self.forget_tombstones(reappeared).await
     }
 
@@ -196,8 +218,11 @@ impl Landing<'_, '_> {
                 if same_fields && original_hash == candidate.original_hash {
                     return Verdict::Unchanged;
                 }
-                if stamp > self.page.stamp || catalog > current {
+                if stamp > self.page.stamp {
                     return Verdict::Stale;
+                }
+                if catalog > current {
+                    return Verdict::Newer { catalog };
                 }
                 let cells = &candidate.record.cells;
                 let only_the_catalogue_changed =

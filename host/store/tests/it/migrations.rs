@@ -73,8 +73,24 @@ async fn a_row_of_a_newer_catalogue_is_not_rewritten() {
     let outcome = fixture
         .land(vec![fixture.person("1", json!({"name": "Anne"}))])
         .await;
-    assert_eq!(outcome.stale, ["1"]);
+    assert_eq!(
+        outcome,
+        rollout_store::Outcome {
+            records: 1,
+            ..Default::default()
+        }
+    );
     assert_eq!(fixture.list(&fixture.query()).await.1[0]["name"], "Ann");
+    // The newer program is told to ask for it, and the older one is not.
+    let (store, credential) = (&fixture.store, &fixture.credential.id);
+    assert_eq!(store.rereads(credential, "people", 10).await.unwrap(), []);
+    let known = i64::from(Catalog::VERSION);
+    let known = format!("UPDATE host_rereads SET catalog = {known}");
+    fixture.place.run(&known).await;
+    let noted = store.rereads(credential, "people", 10).await.unwrap();
+    assert_eq!(noted[0].1, "1");
+    store.reread(&[noted[0].0.clone()]).await.unwrap();
+    assert_eq!(store.rereads(credential, "people", 10).await.unwrap(), []);
 }
 
 async fn open_as(place: &Place, owner: &str, migrate: Migrate) -> Result<EnvStore> {
