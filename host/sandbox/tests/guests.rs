@@ -10,7 +10,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rollout_sandbox::{
     CallError, Caller, Component, Error, Exhausted, Host, Limits, LoadError, LogLevel,
@@ -141,8 +141,9 @@ fn small() -> Limits {
     Limits {
         calls: 8,
         memory: 8 << 20,
-        cpu: Duration::from_millis(150),
-        wall: Duration::from_millis(600),
+        // Far apart: on a busy machine a loop gets little CPU in much time.
+        cpu: Duration::from_millis(100),
+        wall: Duration::from_secs(4),
         ..Limits::default()
     }
 }
@@ -177,13 +178,11 @@ async fn errors_of_the_contract_arrive_as_they_are() {
 
 #[tokio::test]
 async fn an_endless_loop_ends_at_its_cpu_limit() {
-    let began = Instant::now();
     let result = probe(probing("(loop $on (br $on)) (unreachable)")).await;
     assert!(
         matches!(result, Err(CallError::Limit(Exhausted::Cpu(_)))),
         "{result:?}"
     );
-    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
