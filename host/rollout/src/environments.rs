@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Subcommand;
 use rollout_connectors::client_secret_context;
-use rollout_store::{AppKeys, CustomerSchemas, Environment, Location, Migrate, StoreError, now};
+use rollout_store::{AppKeys, CustomerSchemas, Environment, Location, Migrate, StoreError, after};
 use serde_json::json;
 
 use crate::backups::{self, Restore};
@@ -278,8 +278,7 @@ fn rotate_secret(
         check_secret(&secret)?;
         let context = client_secret_context(name);
         let sealed = installation.vault.seal(&context, secret.as_bytes())?;
-        let overlap = i64::try_from(overlap.as_millis()).unwrap_or(i64::MAX);
-        let until = now().saturating_add(overlap);
+        let until = after(overlap);
         match installation
             .control
             .rotate_secret(name, &sealed, until)

@@ -14,9 +14,9 @@ use rollout_egress::{CallLimits, Egress, EgressConfig};
 use rollout_sandbox::Sandbox;
 use rollout_server::edge::{Cors, EdgeOptions, Origins, ServeOptions, around};
 use rollout_server::{Host, Settings, health_router, router};
-use rollout_store::Migrate;
-use rollout_sync::{Engine, SettleSettings, Settler, Writer};
-use rollout_work::{Handler, House, Keep, Leases, Workers};
+use rollout_store::{HOUSE, Migrate, SETTLE, SYNC};
+use rollout_sync::{Engine, Settler, Writer};
+use rollout_work::{Backoff, House, Keep, Leases, Queued, Workers};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -124,7 +124,7 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
             environments.clone(),
             installation.databases.signals(),
             leases.clone(),
-            handlers(&config, &connectors),
+            queues(&config, &connectors),
         );
         tokio::spawn(workers.run(stopped.clone()))
     });
@@ -185,33 +185,43 @@ fn work(config: &Config) -> rollout_work::Settings {
 }
 
 /// Who does what kind of work.
-fn handlers(config: &Config, connectors: &Arc<Connectors>) -> Vec<Arc<dyn Handler>> {
-    let engine = Engine::new(
-        connectors.clone(),
-        rollout_sync::Settings {
-            poll_interval: config.sync.poll_interval,
-            page_records: config.sync.page_records,
-            parallel: config.sync.parallel,
-            retry_first: config.sync.retry_first,
-            retry_longest: config.sync.retry_longest,
-            failed_after: config.sync.failed_after,
-        },
-    );
-    let settler = Settler::new(
-        connectors.clone(),
-        SettleSettings {
-            parallel: config.sync.parallel,
-            patience: config.work.settle_patience,
-        },
-    );
+fn queues(config: &Config, connectors: &Arc<Connectors>) -> Vec<Queued> {
     let house = House {
         keep: Keep {
             events: config.work.keep_events,
             writes: config.work.keep_writes,
         },
-        most: 10_000,
     };
-    vec![Arc::new(house), Arc::new(settler), Arc::new(engine)]
+    let settings = rollout_sync::Settings {
+        poll_interval: config.sync.poll_interval,
+        page_records: config.sync.page_records,
+        retry: Backoff {
+            first: config.sync.retry_first,
+            longest: config.sync.retry_longest,
+        },
+        failed_after: config.sync.failed_after,
+    };
+    vec![
+        Queued {
+            queue: HOUSE,
+            // Each environment takes a place of its own, for as long as it is served.
+            parallel: 10_000,
+            handler: Box::new(house),
+        },
+        Queued {
+            queue: SETTLE,
+            parallel: config.sync.parallel,
+            handler: Box::new(Settler::new(
+                connectors.clone(),
+                config.work.settle_patience,
+            )),
+        },
+        Queued {
+            queue: SYNC,
+            parallel: config.sync.parallel,
+            handler: Box::new(Engine::new(connectors.clone(), settings)),
+        },
+    ]
 }
 
 /// Passes signals of work to other hosts, and theirs to the workers here.

@@ -9,6 +9,7 @@
 //! records were read by the catalogue, and nothing here calls anybody else.
 
 mod changes;
+mod clock;
 mod control;
 mod credentials;
 mod customers;
@@ -34,12 +35,8 @@ mod table;
 mod transfer;
 mod writes;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use time::OffsetDateTime;
-use time::macros::format_description;
-
 pub use changes::Changes;
+pub use clock::{after, ago, millis, now};
 pub use control::{AppKeys, AppSetting, Control, Environment, NewEnvironment, SettingKind};
 pub use credentials::{Consumer, Credential, CredentialChange, CredentialStatus};
 pub use database::{Databases, Location, LocationError};
@@ -57,22 +54,3 @@ pub use state::{Expected, STATE_KEY_MAX, STATE_KEYS_MAX, STATE_VALUE_MAX, StateV
 pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
 pub use transfer::backup_note;
 pub use writes::{Begun, Candidate, NewWrite, OpenWrite};
-
-/// The present time in milliseconds since 1970, as all times in the store.
-pub fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A time as the API writes it, `2025-07-02T15:19:21Z`.
-pub(crate) fn api_time(millis: i64) -> Result<String> {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000))
-        .ok()
-        .and_then(|time| time.format(format).ok())
-        .ok_or(StoreError::Limit(
-            "a time lies within the years that can be written",
-        ))
-}

@@ -8,15 +8,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rollout_connectors::{Connectors, Environment, EnvironmentError, Live, Readiness};
+use rollout_connectors::{Connectors, Environment, EnvironmentError, Readiness};
 use rollout_store::{
-    CredentialStatus, Lease, Queue, SYNC, Schedule, StoreError, SyncPhase, SyncRow, SyncStatus, now,
+    CredentialStatus, Lease, SYNC, Schedule, StoreError, SyncPhase, SyncRow, SyncStatus, after,
 };
-use rollout_work::Handler;
+use rollout_work::{Backoff, Handler};
 use tokio::sync::watch;
 
 use crate::failure::{Consequence, PassError};
 use crate::pass::Pass;
+use crate::source::Source;
+
+/// How long an entity that the account may not read is left alone.
+const UNAVAILABLE: Duration = Duration::from_secs(24 * 3600);
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -25,13 +29,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// How many records a connector is asked for at once.
     pub page_records: u32,
-    /// How many credentials are synced at the same time.
-    pub parallel: usize,
-    /// How long the first attempt after a failure waits; each further one waits
-    /// twice as long, up to `retry_longest`.
-    pub retry_first: Duration,
-    /// See `retry_first`.
-    pub retry_longest: Duration,
+    /// How long a sync that failed waits.
+    pub retry: Backoff,
     /// Failures in a row after which a first sync is shown as failed.
     pub failed_after: u32,
 }
@@ -44,14 +43,6 @@ pub struct Engine {
 
 #[async_trait]
 impl Handler for Engine {
-    fn queue(&self) -> Queue {
-        SYNC
-    }
-
-    fn parallel(&self) -> usize {
-        self.settings.parallel
-    }
-
     async fn run(
         &self,
         environment: &Arc<Environment>,
@@ -68,10 +59,17 @@ impl Handler for Engine {
         let (Some(live), Some(row)) = (live, row) else {
             return store.finish_job(lease).await;
         };
-        match self.pass(environment, &live, &row, lease, stop) {
-            Ok(pass) => self.run_pass(&pass, &row, lease).await,
-            Err(reason) => self.postpone(environment, &row, lease, reason).await,
-        }
+        let source = match Source::find(&self.connectors, environment, live, entity) {
+            Ok(source) => source,
+            Err(reason) => return self.postpone(environment, &row, lease, reason).await,
+        };
+        let pass = Pass {
+            source,
+            settings: self.settings.clone(),
+            lease: Arc::new(lease.clone()),
+            stop: stop.clone(),
+        };
+        self.run_pass(&pass, &row, lease).await
     }
 }
 
@@ -84,39 +82,14 @@ impl Engine {
         }
     }
 
-    fn pass(
-        &self,
-        environment: &Arc<Environment>,
-        live: &Arc<Live>,
-        row: &SyncRow,
-        lease: &Lease,
-        stop: &watch::Receiver<bool>,
-    ) -> Result<Pass, String> {
-        let key = &live.credential.app_key;
-        let connector = self.connectors.registry().get(key);
-        let connector = connector.ok_or_else(|| format!("the connector `{key}` is not loaded"))?;
-        let entity = self.connectors.catalog().by_name(&row.entity).cloned();
-        let entity = entity.ok_or_else(|| format!("the catalogue has no {}", row.entity))?;
-        Ok(Pass {
-            connectors: self.connectors.clone(),
-            environment: environment.clone(),
-            connector,
-            live: live.clone(),
-            entity,
-            settings: self.settings.clone(),
-            lease: Arc::new(lease.clone()),
-            stop: stop.clone(),
-        })
-    }
-
     /// Runs a pass and stores what follows from it.
     async fn run_pass(&self, pass: &Pass, row: &SyncRow, lease: &Lease) -> Result<(), StoreError> {
         let credential = &row.credential_id;
         let first = row.schedule.first_done_at.is_none();
         if first {
-            pass.environment.store().begin_sync(lease).await?;
+            pass.source.environment.store().begin_sync(lease).await?;
             tracing::info!(
-                environment = pass.environment.name,
+                environment = pass.source.environment.name,
                 credential,
                 entity = row.entity,
                 "first sync begins"
@@ -125,13 +98,14 @@ impl Engine {
         let began = Instant::now();
         let error = match pass.run(row).await {
             Ok(tally) => {
-                pass.environment
+                pass.source
+                    .environment
                     .set_readiness(credential, &row.entity, Readiness::Complete);
-                if pass.live.credential.status != CredentialStatus::Ok {
+                if pass.source.live.credential.status != CredentialStatus::Ok {
                     self.set_status(pass, CredentialStatus::Ok).await?;
                 }
                 let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let (environment, entity) = (&pass.environment.name, &row.entity);
+                let (environment, entity) = (&pass.source.environment.name, &row.entity);
                 if first {
                     tracing::info!(
                         environment,
@@ -159,12 +133,8 @@ impl Engine {
         lease: &Lease,
         error: &PassError,
     ) -> Result<(), StoreError> {
-        let store = pass.environment.store();
+        let store = pass.source.environment.store();
         let (credential, entity) = (&row.credential_id, &row.entity);
-        let later = |wait: Duration| {
-            let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-            Some(now().saturating_add(wait))
-        };
         // The cursor moved with every page that landed; only the schedule is ours.
         let unfinished = |next_at, attempts, error| Schedule {
             status: if row.schedule.first_done_at.is_some() {
@@ -181,10 +151,10 @@ impl Engine {
         match &consequence {
             Consequence::Nothing => {}
             _ => tracing::warn!(
-                environment = pass.environment.name,
+                environment = pass.source.environment.name,
                 credential,
                 entity,
-                connector = pass.connector.key(),
+                connector = pass.source.connector.key(),
                 %error,
                 ?consequence,
                 "a sync stopped"
@@ -197,25 +167,25 @@ impl Engine {
             Consequence::Nothing => return Ok(()),
             Consequence::Gone => return store.finish_job(lease).await,
             Consequence::Broken(reason) => {
-                park = later(self.settings.retry_longest);
+                park = Some(after(self.settings.retry.longest));
                 broken = Some(reason.clone());
                 unfinished(park, 0, Some(reason))
             }
             Consequence::Unavailable(reason) => Schedule {
                 status: SyncStatus::Unavailable,
-                next_at: later(Duration::from_secs(24 * 3600)),
+                next_at: Some(after(UNAVAILABLE)),
                 attempts: 0,
                 error: Some(reason),
                 ..row.schedule.clone()
             },
             Consequence::Park(wait, reason) => {
-                park = later(wait);
+                park = Some(after(wait));
                 unfinished(park, row.schedule.attempts, Some(reason))
             }
             Consequence::Retry(reason) => {
                 let attempts = row.schedule.attempts.saturating_add(1);
-                let mut schedule =
-                    unfinished(later(self.backoff(attempts)), attempts, Some(reason));
+                let next_at = after(self.settings.retry.wait(attempts));
+                let mut schedule = unfinished(Some(next_at), attempts, Some(reason));
                 let first = row.schedule.phase == SyncPhase::First;
                 if first && attempts >= i64::from(self.settings.failed_after) {
                     schedule.status = SyncStatus::Failed;
@@ -226,12 +196,13 @@ impl Engine {
         store
             .schedule_sync(credential, entity, &schedule, Some(lease))
             .await?;
-        let after = SyncRow {
+        let stored = SyncRow {
             schedule,
             ..row.clone()
         };
-        pass.environment
-            .set_readiness(credential, entity, Readiness::of(&after));
+        pass.source
+            .environment
+            .set_readiness(credential, entity, Readiness::of(&stored));
         if let Some(until) = park {
             store.park_lane(SYNC, credential, until).await?;
         }
@@ -243,8 +214,9 @@ impl Engine {
     }
 
     async fn set_status(&self, pass: &Pass, status: CredentialStatus) -> Result<(), StoreError> {
-        let id = &pass.live.credential.id;
-        pass.environment
+        let id = &pass.source.live.credential.id;
+        pass.source
+            .environment
             .set_status(id, status)
             .await
             .map_err(stored)
@@ -258,9 +230,8 @@ impl Engine {
         lease: &Lease,
         reason: String,
     ) -> Result<(), StoreError> {
-        let wait = i64::try_from(self.settings.poll_interval.as_millis()).unwrap_or(i64::MAX);
         let schedule = Schedule {
-            next_at: Some(now().saturating_add(wait)),
+            next_at: Some(after(self.settings.poll_interval)),
             error: Some(reason),
             ..row.schedule.clone()
         };
@@ -268,13 +239,6 @@ impl Engine {
             .store()
             .schedule_sync(&row.credential_id, &row.entity, &schedule, Some(lease))
             .await
-    }
-
-    /// Twice as long after each failure.
-    fn backoff(&self, attempts: i64) -> Duration {
-        let doublings = u32::try_from(attempts.saturating_sub(1).clamp(0, 20)).unwrap_or(20);
-        let wait = self.settings.retry_first.saturating_mul(1 << doublings);
-        wait.min(self.settings.retry_longest)
     }
 }
 

@@ -19,7 +19,8 @@ mod incoming;
 mod outgoing;
 mod pass;
 mod settle;
+mod source;
 
 pub use engine::{Engine, Settings};
 pub use outgoing::{Act, Target, WriteError, Writer, Wrote};
-pub use settle::{SettleSettings, Settler};
+pub use settle::Settler;

@@ -14,7 +14,9 @@ use rollout_catalog::manifest::EntityOffer;
 use rollout_catalog::{Entity, Issue};
 use rollout_connectors::{Call, Connector, Connectors, Environment, Live};
 use rollout_sandbox::{CallError, Error, Item, Write, Written};
-use rollout_store::{Begun, CredentialStatus, Lease, NewWrite, Page, StoreError, now, record_id};
+use rollout_store::{
+    Begun, CredentialStatus, Lease, NewWrite, Page, StoreError, after, now, record_id,
+};
 use rollout_vault::VaultError;
 use rollout_work::{Hold, Leases};
 use serde::{Deserialize, Serialize};
@@ -34,7 +36,7 @@ const FRESH: Duration = Duration::from_secs(60);
 const TURN: Duration = Duration::from_secs(20);
 const TURN_LOOK: Duration = Duration::from_millis(50);
 /// When the outcome of a write that was cut off is looked for.
-pub(crate) const SETTLE_FIRST: Duration = Duration::from_secs(1);
+const SETTLE_FIRST: Duration = Duration::from_secs(1);
 
 /// Writes records for API clients.
 pub struct Writer {
@@ -387,10 +389,10 @@ impl Writer {
 
     /// Leaves a write to whoever settles it.
     async fn leave(&self, target: Target<'_>, lease: &Lease) {
-        let soon = i64::try_from(SETTLE_FIRST.as_millis()).unwrap_or(i64::MAX);
-        let soon = now().saturating_add(soon);
+        let store = target.environment.store();
         // If that fails, the lease runs out, which comes to the same.
-        if let Err(error) = target.environment.store().leave_write(lease, soon).await {
+        let left = store.leave_write(lease, after(SETTLE_FIRST)).await;
+        if let Err(error) = left {
             tracing::debug!(%error, write = lease.name, "a write is settled when its lease runs out");
         }
     }

@@ -3,15 +3,14 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use rollout_catalog::Entity;
-use rollout_connectors::{Connector, Connectors, Environment, Live};
-use rollout_sandbox::{CallError, Error, Item, Page as Fetched, ReadScope};
-use rollout_store::{Cursor, Lease, Outcome, Schedule, SyncPhase, SyncRow, SyncStatus, now};
+use rollout_sandbox::{CallError, Error, Item};
+use rollout_store::{Cursor, Lease, Outcome, Schedule, SyncPhase, SyncRow, SyncStatus, after};
 use tokio::sync::watch;
 
 use crate::Settings;
 use crate::failure::PassError;
-use crate::incoming::{Incoming, Read};
+use crate::incoming::Read;
+use crate::source::Source;
 
 /// Longest cursor, in bytes.
 const LONGEST_CURSOR: usize = 64 * 1024;
@@ -25,11 +24,7 @@ const MOST_REPEATS: u32 = 100;
 /// What a pass needs.
 #[derive(Clone)]
 pub(crate) struct Pass {
-    pub(crate) connectors: Arc<Connectors>,
-    pub(crate) environment: Arc<Environment>,
-    pub(crate) connector: Arc<Connector>,
-    pub(crate) live: Arc<Live>,
-    pub(crate) entity: Arc<Entity>,
+    pub(crate) source: Source,
     pub(crate) settings: Settings,
     pub(crate) lease: Arc<Lease>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -47,7 +42,7 @@ pub(crate) struct Tally {
 }
 
 /// A page as a connector gave it, read.
-struct Asked {
+struct Fetched {
     read: Read,
     /// The number that was drawn before it was asked for.
     stamp: i64,
@@ -67,15 +62,15 @@ impl Pass {
         let mut repeats = Repeats::default();
         // What can't be asked for by id is met by reading everything.
         let cursor = row.cursor.as_deref().filter(|_| asked_again);
-        let mut asked = self.fetch(cursor).await?;
+        let mut fetched = self.fetch(cursor).await?;
         loop {
-            let (next, done) = (asked.next.clone(), asked.done);
-            repeats.count(asked.print)?;
+            let (next, done) = (fetched.next.clone(), fetched.done);
+            repeats.count(fetched.print)?;
             let landing = tokio::spawn({
                 let (pass, row) = (self.clone(), row.clone());
-                async move { pass.land(asked, &row).await }
+                async move { pass.land(fetched, &row).await }
             });
-            let fetched = match (&next, done) {
+            let following = match (&next, done) {
                 (Some(next), false) if !*self.stop.borrow() => Some(self.fetch(Some(next)).await),
                 _ => None,
             };
@@ -89,32 +84,19 @@ impl Pass {
             if done {
                 return Ok(tally);
             }
-            asked = fetched.ok_or(PassError::Stopped)??;
+            fetched = following.ok_or(PassError::Stopped)??;
         }
     }
 
-    async fn fetch(&self, cursor: Option<&str>) -> Result<Asked, PassError> {
-        let stamp = self.environment.store().next_stamp().await?;
-        let call = self
-            .connectors
-            .call_for(&self.environment, &self.connector, &self.live)
-            .await?;
-        let page = call
-            .changes(
-                &self.entity.name,
-                &ReadScope::Incremental,
-                cursor,
-                self.settings.page_records,
-            )
-            .await
-            .map_err(|error| call.blank_error(error))?;
-        // The account's next call needn't wait until this page is read.
-        drop(call);
+    async fn fetch(&self, cursor: Option<&str>) -> Result<Fetched, PassError> {
+        let records = self.settings.page_records;
+        let asked = self.source.changes(cursor, records).await?;
+        let page = asked.answer;
         check(&page, cursor)?;
-        Ok(Asked {
+        Ok(Fetched {
             print: print(&page.items),
-            read: self.read(page.items)?,
-            stamp,
+            read: self.source.read(page.items)?,
+            stamp: asked.stamp,
             next: page.next,
             done: page.done,
             total: page.total,
@@ -124,9 +106,9 @@ impl Pass {
     /// Asks for records that an older version of the program was told of and could
     /// not store. Answers whether that was possible.
     async fn reread(&self) -> Result<bool, PassError> {
-        let store = self.environment.store();
+        let store = self.source.store();
+        let (credential, entity) = (&self.source.live.credential.id, &self.source.entity.name);
         loop {
-            let (credential, entity) = (&self.live.credential.id, &self.entity.name);
             let noted = store.rereads(credential, entity, REREAD).await?;
             if noted.is_empty() {
                 return Ok(true);
@@ -143,70 +125,48 @@ impl Pass {
     /// Asks again for records that a write or a hook stored after the page was
     /// asked for: what the page has of them is older than what is here.
     async fn refetch(&self, ids: &[String]) -> Result<bool, PassError> {
-        let stamp = self.environment.store().next_stamp().await?;
-        let call = self
-            .connectors
-            .call_for(&self.environment, &self.connector, &self.live)
-            .await?;
-        let items = match call.get(&self.entity.name, ids).await {
+        let asked = match self.source.get(ids).await {
             // Without `get` the next pass brings them.
-            Err(CallError::Connector(Error::Unsupported(_))) => return Ok(false),
-            result => result.map_err(|error| call.blank_error(error))?,
+            Err(PassError::Call(CallError::Connector(Error::Unsupported(_)))) => return Ok(false),
+            asked => asked?,
         };
-        let read = self.read(items)?;
-        let page = read.page(&self.live.credential, &self.entity.name, stamp, now());
-        self.environment.store().land(page).await?;
+        let read = self.source.read(asked.answer)?;
+        let page = self.source.page(read, asked.stamp);
+        self.source.store().land(page).await?;
         Ok(true)
     }
 
-    fn read(&self, items: Vec<Item>) -> Result<Read, PassError> {
-        let manifest = &self.connector.manifest;
-        let offer = manifest.entity(&self.entity.name).ok_or_else(|| {
-            PassError::Contract(format!("it no longer offers {}", self.entity.name))
-        })?;
-        let incoming = Incoming {
-            entity: &self.entity,
-            offer,
-            resource: manifest.resource(&self.entity.name),
-            credential: &self.live.credential,
-        };
-        Ok(incoming.read(items))
-    }
-
-    async fn land(&self, asked: Asked, row: &SyncRow) -> Result<(Outcome, usize), PassError> {
-        let (credential, entity) = (&self.live.credential, &self.entity.name);
-        let now = now();
-        let mut page = asked.read.page(credential, entity, asked.stamp, now);
+    async fn land(&self, fetched: Fetched, row: &SyncRow) -> Result<(Outcome, usize), PassError> {
+        let mut page = self.source.page(fetched.read, fetched.stamp);
         page.lease = Some(&self.lease);
-        page.total = asked.total.and_then(|total| i64::try_from(total).ok());
-        page.cursor = match asked.next {
+        page.total = fetched.total.and_then(|total| i64::try_from(total).ok());
+        page.cursor = match fetched.next {
             Some(next) => Cursor::At(next),
-            None if asked.done => Cursor::Start,
+            None if fetched.done => Cursor::Start,
             None => Cursor::Keep,
         };
-        if asked.done {
-            let poll = i64::try_from(self.settings.poll_interval.as_millis()).unwrap_or(i64::MAX);
+        if fetched.done {
             page.schedule = Some(Schedule {
                 status: SyncStatus::Done,
                 phase: SyncPhase::Incremental,
-                next_at: Some(now.saturating_add(poll)),
+                next_at: Some(after(self.settings.poll_interval)),
                 attempts: 0,
                 error: None,
-                first_done_at: row.schedule.first_done_at.or(Some(now)),
+                first_done_at: row.schedule.first_done_at.or(Some(page.now)),
             });
         }
         for aside in page.quarantined.iter().take(3) {
             tracing::warn!(
-                connector = self.connector.key(),
-                credential = self.live.credential.id,
-                entity = self.entity.name,
+                connector = self.source.connector.key(),
+                credential = self.source.live.credential.id,
+                entity = self.source.entity.name,
                 record = aside.upstream_id,
                 reason = aside.reason,
                 "a record does not fit its schema and is set aside"
             );
         }
         let quarantined = page.quarantined.len();
-        let outcome = self.environment.store().land(page).await?;
+        let outcome = self.source.store().land(page).await?;
         Ok((outcome, quarantined))
     }
 }
@@ -254,7 +214,7 @@ fn print(items: &[Item]) -> u64 {
 }
 
 /// What would make a pass endless or its state unbounded is refused.
-fn check(page: &Fetched, cursor: Option<&str>) -> Result<(), PassError> {
+fn check(page: &rollout_sandbox::Page, cursor: Option<&str>) -> Result<(), PassError> {
     let refuse = |text: String| Err(PassError::Contract(text));
     if page.items.len() > MOST_ITEMS {
         return refuse(format!(

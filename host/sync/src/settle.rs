@@ -11,19 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rollout_catalog::Entity;
-use rollout_catalog::manifest::EntityOffer;
-use rollout_connectors::{Connector, Connectors, Environment, Live};
-use rollout_sandbox::{CallError, Error, Item, ReadScope};
-use rollout_store::{Lease, OpenWrite, Page, Queue, SETTLE, StoreError, now, record_id};
-use rollout_work::Handler;
+use rollout_connectors::{Connectors, Environment};
+use rollout_sandbox::{CallError, Error};
+use rollout_store::{Lease, OpenWrite, StoreError, after, now, record_id};
+use rollout_work::{Backoff, Handler};
 use tokio::sync::watch;
 
 use crate::alike::{alike, lacks};
 use crate::engine::stored;
 use crate::failure::PassError;
-use crate::incoming::Incoming;
 use crate::outgoing::Answer;
+use crate::source::{Asked, Source};
 
 /// Pages that are read to find a record that was made; with more, the sync that
 /// is under way is waited for.
@@ -31,47 +29,27 @@ const PAGES: u32 = 20;
 const PAGE_RECORDS: u32 = 200;
 /// Records that are compared.
 const CANDIDATES: u32 = 2000;
-/// How long one waits for what can't be found out yet, at first and at most.
-const WAIT_FIRST: Duration = Duration::from_secs(2);
-const WAIT_LONGEST: Duration = Duration::from_secs(300);
+/// How long one waits for what can't be found out yet.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_secs(2),
+    longest: Duration::from_secs(300),
+};
 
 /// Settles writes.
 pub struct Settler {
     connectors: Arc<Connectors>,
-    settings: SettleSettings,
-}
-
-/// How writes are settled.
-#[derive(Debug, Clone, Copy)]
-pub struct SettleSettings {
-    /// How many at once.
-    pub parallel: usize,
-    /// How long after its beginning, or after its maker gave up, a write may still
-    /// arrive at the app: so long nothing is concluded from its not being there.
-    pub patience: Duration,
+    patience: Duration,
 }
 
 /// Everything that is known of a write.
 struct Case<'a> {
-    environment: &'a Environment,
-    live: &'a Live,
-    connector: &'a Connector,
-    entity: &'a Entity,
-    offer: &'a EntityOffer,
+    source: &'a Source,
     write: &'a OpenWrite,
     lease: &'a Lease,
 }
 
 #[async_trait]
 impl Handler for Settler {
-    fn queue(&self) -> Queue {
-        SETTLE
-    }
-
-    fn parallel(&self) -> usize {
-        self.settings.parallel
-    }
-
     async fn run(
         &self,
         environment: &Arc<Environment>,
@@ -86,20 +64,10 @@ impl Handler for Settler {
         let live = live
             .map_err(stored)?
             .ok_or(StoreError::NotFound("credential"))?;
-        let key = &live.credential.app_key;
-        let connector = self.connectors.registry().get(key);
-        let connector = connector.ok_or_else(|| {
-            StoreError::Unavailable(format!("the connector `{key}` is not loaded"))
-        })?;
-        let entity = self.connectors.catalog().by_name(&write.entity).cloned();
-        let entity = entity.ok_or(StoreError::NotFound("entity"))?;
-        let offer = connector.manifest.entity(&write.entity);
+        let source = Source::find(&self.connectors, environment, live, &write.entity)
+            .map_err(StoreError::Unavailable)?;
         let case = Case {
-            environment,
-            live: &live,
-            connector: &connector,
-            entity: &entity,
-            offer: offer.ok_or(StoreError::NotFound("entity"))?,
+            source: &source,
             write: &write,
             lease,
         };
@@ -123,86 +91,77 @@ impl Handler for Settler {
             Err(PassError::Store(error)) => Err(error),
             Err(error) => {
                 tracing::info!(environment, write, operation, %error, "a write can't be settled yet");
-                let tries = u32::try_from(lease.attempts.clamp(1, 16)).unwrap_or(1);
-                let wait = WAIT_FIRST
-                    .saturating_mul(1 << (tries - 1))
-                    .min(WAIT_LONGEST);
+                let wait = RETRY.wait(lease.attempts);
                 // When its not being there counts, it counts at once.
                 let left = self.left(&open);
                 let wait = if left.is_zero() { wait } else { wait.min(left) };
-                let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-                store.job_later(lease, now().saturating_add(wait)).await
+                store.job_later(lease, after(wait)).await
             }
         }
     }
 }
 
 impl Settler {
-    /// Settles writes through these connectors.
-    pub fn new(connectors: Arc<Connectors>, settings: SettleSettings) -> Self {
+    /// Settles writes through these connectors. For as long as `patience` after its
+    /// beginning, or after its maker gave up, a write may still arrive at the app:
+    /// so long nothing is concluded from its not being there.
+    pub fn new(connectors: Arc<Connectors>, patience: Duration) -> Self {
         Self {
             connectors,
-            settings,
+            patience,
         }
     }
 
     /// A change or deletion of a record that is known. Answers whether it happened.
     async fn settle_known(&self, case: &Case<'_>, upstream: &str) -> Result<bool, PassError> {
-        let store = case.environment.store();
-        let stamp = store.next_stamp().await?;
-        let call = self
-            .connectors
-            .call_for(case.environment, case.connector, case.live)
-            .await?;
-        let ids = [upstream.to_owned()];
-        let found = match call.get(&case.entity.name, &ids).await {
-            Err(CallError::Connector(Error::NotFound(_))) => Vec::new(),
-            found => found.map_err(|error| call.blank_error(error))?,
+        let Case { source, .. } = case;
+        let store = source.store();
+        let asked = match source.get(&[upstream.to_owned()]).await {
+            Err(PassError::Call(CallError::Connector(Error::NotFound(_)))) => Asked {
+                stamp: store.next_stamp().await?,
+                answer: Vec::new(),
+            },
+            asked => asked?,
         };
-        drop(call);
-        let item = found
-            .into_iter()
-            .find(|item| item.id == upstream && !item.deleted);
-        let id = record_id(&case.live.credential, &case.entity.name, upstream);
-        let deletes = case.write.operation == "delete";
-        let mut page = self.page(case, item.iter().cloned().collect(), stamp);
-        if item.is_none() {
+        let stamp = asked.stamp;
+        let mut found = asked.answer.into_iter();
+        let item = found.find(|item| item.id == upstream && !item.deleted);
+        let (credential, entity) = (&source.live.credential, &source.entity);
+        let id = record_id(credential, &entity.name, upstream);
+        let gone = item.is_none();
+        let mut page = source.page(source.read(item.into_iter().collect())?, stamp);
+        if gone {
             page.deleted.push(upstream.to_owned());
         }
-        if item.is_none() != deletes {
-            // Not what was asked for, whatever it is.
-            return self.did_not_happen(case, page).await;
-        }
-        if deletes {
+        let deletes = case.write.operation == "delete";
+        if gone && deletes {
             let answer = |_: Option<&str>| Answer::of_record(None, Vec::new());
             store
-                .settle_write(case.lease, case.entity, &id, Some(page), answer)
+                .settle_write(case.lease, entity, &id, Some(page), answer)
                 .await?;
             return Ok(true);
         }
         store.land(page).await?;
-        let credential = &case.live.credential.id;
-        let record = store.get_json(credential, case.entity, &id).await?;
-        if record.is_some_and(|record| self.is_it(case, &record)) {
-            return self.happened(case, &id).await;
+        // Otherwise it is not what was asked for, whatever it is.
+        if !gone && !deletes {
+            let record = store.get_json(&credential.id, entity, &id).await?;
+            if record.is_some_and(|record| is_it(case, &record)) {
+                return self.happened(case, &id).await;
+            }
         }
-        self.did_not_happen(
-            case,
-            Page::new(&case.live.credential, &case.entity.name, stamp, now()),
-        )
-        .await
+        self.forget(case).await
     }
 
     /// A record that was to be made. Answers whether it was.
     async fn settle_new(&self, case: &Case<'_>) -> Result<bool, PassError> {
-        self.read_on(case).await?;
-        let store = case.environment.store();
+        self.read_on(case.source).await?;
+        let store = case.source.store();
         let candidates = store
-            .write_candidates(case.write, case.entity, CANDIDATES)
+            .write_candidates(case.write, &case.source.entity, CANDIDATES)
             .await?;
         let found = candidates
             .iter()
-            .find(|candidate| self.is_it(case, &candidate.json));
+            .find(|candidate| is_it(case, &candidate.json));
         match found {
             Some(candidate) => self.happened(case, &candidate.id).await,
             None => self.forget(case).await,
@@ -211,85 +170,40 @@ impl Settler {
 
     /// Lands what came since the last pass. Its cursor stays where it is: the pass
     /// to come finds these records unchanged.
-    async fn read_on(&self, case: &Case<'_>) -> Result<(), PassError> {
-        let store = case.environment.store();
-        let row = store
-            .sync_row(&case.live.credential.id, &case.entity.name)
-            .await?;
+    async fn read_on(&self, source: &Source) -> Result<(), PassError> {
+        let (credential, entity) = (&source.live.credential.id, &source.entity.name);
+        let row = source.store().sync_row(credential, entity).await?;
         let mut cursor = row.ok_or(StoreError::NotFound("sync"))?.cursor;
         for _ in 0..PAGES {
-            let stamp = store.next_stamp().await?;
-            let call = self
-                .connectors
-                .call_for(case.environment, case.connector, case.live)
-                .await?;
-            let scope = ReadScope::Incremental;
-            let page = call
-                .changes(&case.entity.name, &scope, cursor.as_deref(), PAGE_RECORDS)
-                .await
-                .map_err(|error| call.blank_error(error))?;
-            drop(call);
-            let (next, done) = (page.next, page.done);
-            store.land(self.page(case, page.items, stamp)).await?;
-            if done || next.is_none() {
+            let asked = source.changes(cursor.as_deref(), PAGE_RECORDS).await?;
+            let page = asked.answer;
+            let read = source.read(page.items)?;
+            let landing = source.page(read, asked.stamp);
+            source.store().land(landing).await?;
+            if page.done || page.next.is_none() {
                 return Ok(());
             }
-            cursor = next;
+            cursor = page.next;
         }
         Err(PassError::Unclear(
             "there is much to read before the record can be found",
         ))
     }
 
-    fn page<'a>(&self, case: &'a Case<'_>, items: Vec<Item>, stamp: i64) -> Page<'a> {
-        let incoming = Incoming {
-            entity: case.entity,
-            offer: case.offer,
-            resource: case.connector.manifest.resource(&case.entity.name),
-            credential: &case.live.credential,
-        };
-        let read = incoming.read(items);
-        read.page(&case.live.credential, &case.entity.name, stamp, now())
-    }
-
-    /// Whether a record is what the write asked for.
-    fn is_it(&self, case: &Case<'_>, record: &str) -> bool {
-        let (Ok(mut body), Ok(record)) = (
-            serde_json::from_str(&case.write.body),
-            serde_json::from_str(record),
-        ) else {
-            return false;
-        };
-        case.entity.normalise_times(&mut body);
-        let operations = &case.entity.operations;
-        let operation = operations
-            .iter()
-            .find(|one| one.name == case.write.operation);
-        if operation.is_some_and(|operation| operation.removes) {
-            return lacks(&body, &record);
-        }
-        alike(&body, &record, |field| case.offer.accepts(field))
-    }
-
     async fn happened(&self, case: &Case<'_>, id: &str) -> Result<bool, PassError> {
         let answer = |record: Option<&str>| Answer::of_record(record, Vec::new());
-        case.environment
-            .store()
-            .settle_write(case.lease, case.entity, id, None, answer)
+        let store = case.source.store();
+        store
+            .settle_write(case.lease, &case.source.entity, id, None, answer)
             .await?;
         Ok(true)
-    }
-
-    async fn did_not_happen(&self, case: &Case<'_>, page: Page<'_>) -> Result<bool, PassError> {
-        case.environment.store().land(page).await?;
-        self.forget(case).await
     }
 
     /// How long nothing can be concluded from a write's not being there.
     fn left(&self, write: &OpenWrite) -> Duration {
         let age = now().saturating_sub(write.opened_at);
         let age = Duration::from_millis(u64::try_from(age).unwrap_or_default());
-        self.settings.patience.saturating_sub(age)
+        self.patience.saturating_sub(age)
     }
 
     async fn forget(&self, case: &Case<'_>) -> Result<bool, PassError> {
@@ -297,7 +211,30 @@ impl Settler {
             let text = "the app does not have it, and may still be at it";
             return Err(PassError::Unclear(text));
         }
-        case.environment.store().drop_write(case.lease).await?;
+        case.source.store().drop_write(case.lease).await?;
         Ok(false)
     }
+}
+
+/// Whether a record is what the write asked for.
+fn is_it(case: &Case<'_>, record: &str) -> bool {
+    let Source {
+        entity, connector, ..
+    } = case.source;
+    let (Ok(mut body), Ok(record)) = (
+        serde_json::from_str(&case.write.body),
+        serde_json::from_str(record),
+    ) else {
+        return false;
+    };
+    entity.normalise_times(&mut body);
+    let mut operations = entity.operations.iter();
+    let operation = operations.find(|one| one.name == case.write.operation);
+    if operation.is_some_and(|operation| operation.removes) {
+        return lacks(&body, &record);
+    }
+    let offer = connector.manifest.entity(&entity.name);
+    alike(&body, &record, |field| {
+        offer.is_some_and(|offer| offer.accepts(field))
+    })
 }

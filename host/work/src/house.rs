@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rollout_connectors::Environment;
-use rollout_store::{EnvStore, HOUSE, Lease, NewJob, Queue, Result, StoreError, now};
+use rollout_store::{EnvStore, HOUSE, Lease, NewJob, Result, StoreError, after, ago, now};
 use tokio::sync::watch;
 
 use crate::Handler;
@@ -42,8 +42,6 @@ pub struct Keep {
 pub struct House {
     /// How long things are kept.
     pub keep: Keep,
-    /// Environments that one process may have: each takes a place of its own.
-    pub most: usize,
 }
 
 impl House {
@@ -99,30 +97,18 @@ impl House {
     }
 
     async fn clean(&self, store: &EnvStore, lease: &Lease) -> Result<()> {
-        let before = |keep: Duration| {
-            now().saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX))
-        };
         store.purge().await?;
-        store.forget_events(before(self.keep.events)).await?;
+        store.forget_events(ago(self.keep.events)).await?;
         store
-            .forget_writes(before(self.keep.writes), before(KEEP_KEYLESS))
+            .forget_writes(ago(self.keep.writes), ago(KEEP_KEYLESS))
             .await?;
-        store.forget_departed(before(KEEP_DEPARTED)).await?;
-        let next = i64::try_from(CLEAN.as_millis()).unwrap_or(i64::MAX);
-        store.job_again(lease, now().saturating_add(next)).await
+        store.forget_departed(ago(KEEP_DEPARTED)).await?;
+        store.job_again(lease, after(CLEAN)).await
     }
 }
 
 #[async_trait]
 impl Handler for House {
-    fn queue(&self) -> Queue {
-        HOUSE
-    }
-
-    fn parallel(&self) -> usize {
-        self.most
-    }
-
     async fn run(
         &self,
         environment: &Arc<Environment>,
@@ -135,7 +121,7 @@ impl Handler for House {
             CLEANING => self.clean(store, lease).await,
             INDEXES => Self::index(store, lease, stop).await,
             // Of a newer version of the program, which will do it.
-            _ => store.job_again(lease, now().saturating_add(60_000)).await,
+            _ => store.job_again(lease, after(ASKED)).await,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use rollout_connectors::Environment;
-use rollout_store::{Begun, EnvStore, Lease, NewWrite, Result};
+use rollout_store::{Begun, EnvStore, Lease, NewWrite, Result, millis};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -79,7 +79,7 @@ impl Leases {
         environment: &Environment,
         write: &NewWrite<'_>,
     ) -> Result<Begun> {
-        let lease = self.settings.lease_ms();
+        let lease = millis(self.settings.lease);
         let store = environment.store();
         store.begin_write(write, &self.worker, lease).await
     }
@@ -143,7 +143,10 @@ impl Leases {
         leases: Vec<(i64, i64)>,
     ) {
         let asked = Instant::now();
-        match store.renew_leases(&leases, self.settings.lease_ms()).await {
+        match store
+            .renew_leases(&leases, millis(self.settings.lease))
+            .await
+        {
             Ok(still) => self.note(&environment, &leases, &still, asked),
             // What can't be renewed can't be committed either.
             Err(error) => tracing::warn!(environment, %error, "leases can't be renewed"),

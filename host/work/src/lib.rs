@@ -13,7 +13,7 @@ mod workers;
 
 pub use house::{House, Keep};
 pub use leases::{Hold, Leases, Until};
-pub use workers::{Handler, Workers};
+pub use workers::{Handler, Queued, Workers};
 
 use std::time::Duration;
 
@@ -27,8 +27,19 @@ pub struct Settings {
     pub renew: Duration,
 }
 
-impl Settings {
-    pub(crate) fn lease_ms(&self) -> i64 {
-        i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX)
+/// How long to wait after a failure: twice as long as after the one before.
+#[derive(Debug, Clone, Copy)]
+pub struct Backoff {
+    /// After the first failure.
+    pub first: Duration,
+    /// At most.
+    pub longest: Duration,
+}
+
+impl Backoff {
+    /// How long after this many failures.
+    pub fn wait(&self, failures: i64) -> Duration {
+        let doublings = u32::try_from(failures.saturating_sub(1).clamp(0, 20)).unwrap_or(20);
+        self.first.saturating_mul(1 << doublings).min(self.longest)
     }
 }

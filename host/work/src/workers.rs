@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rollout_connectors::{Environment, Environments};
-use rollout_store::{Lease, Queue, Signals, StoreError, now};
+use rollout_store::{Lease, Queue, Signals, StoreError, after, millis};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 
+use crate::Backoff;
 use crate::leases::Leases;
 
 /// How long one waits without a signal before looking anyway: signals between
@@ -21,22 +22,27 @@ const LOOK: Duration = Duration::from_secs(5);
 const NOBODY: Duration = Duration::from_millis(250);
 /// How long an environment whose database fails is left alone.
 const TROUBLED: Duration = Duration::from_secs(1);
-/// How long a job whose handler failed waits for the next try, at first and at
-/// most.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_LONGEST: Duration = Duration::from_secs(300);
+/// How long a job whose handler failed waits for the next try.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(300),
+};
 /// How long a handler whose lease is gone may go on.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A queue and who works on its jobs.
+pub struct Queued {
+    /// Whose jobs.
+    pub queue: Queue,
+    /// How many of them this process works on at once.
+    pub parallel: usize,
+    /// Who knows what they mean.
+    pub handler: Box<dyn Handler>,
+}
 
 /// Knows what the jobs of a queue mean.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Whose jobs.
-    fn queue(&self) -> Queue;
-
-    /// How many of them this process works on at once.
-    fn parallel(&self) -> usize;
-
     /// Does a job and commits what came of it, with the job's end or its next
     /// time, under the lease. After an error the job is tried again, later and
     /// later. Dropped when the lease is lost. When `stop` turns true it comes to
@@ -54,28 +60,28 @@ pub struct Workers {
     environments: Arc<Environments>,
     signals: Arc<Signals>,
     leases: Arc<Leases>,
-    handlers: Vec<Arc<Slot>>,
+    queues: Vec<Arc<Slot>>,
     /// What is under way.
     jobs: Mutex<JoinSet<()>>,
 }
 
-/// A handler and how busy it is.
+/// A queue and how busy its handler is.
 struct Slot {
-    handler: Arc<dyn Handler>,
+    of: Queued,
     busy: AtomicUsize,
 }
 
 impl Workers {
-    /// Workers for these handlers.
+    /// Workers for these queues.
     pub fn new(
         environments: Arc<Environments>,
         signals: Arc<Signals>,
         leases: Arc<Leases>,
-        handlers: Vec<Arc<dyn Handler>>,
+        queues: Vec<Queued>,
     ) -> Self {
-        let slot = |handler| {
+        let slot = |of| {
             Arc::new(Slot {
-                handler,
+                of,
                 busy: AtomicUsize::new(0),
             })
         };
@@ -83,7 +89,7 @@ impl Workers {
             environments,
             signals,
             leases,
-            handlers: handlers.into_iter().map(slot).collect(),
+            queues: queues.into_iter().map(slot).collect(),
             jobs: Mutex::default(),
         }
     }
@@ -162,7 +168,7 @@ impl Workers {
         stop: watch::Receiver<bool>,
     ) -> Duration {
         let mut wait = LOOK;
-        for slot in &self.handlers {
+        for slot in &self.queues {
             match self.start(slot, &environment, environments, &stop).await {
                 Ok(until) => wait = wait.min(until),
                 Err(error) => {
@@ -182,7 +188,9 @@ impl Workers {
         environments: usize,
         stop: &watch::Receiver<bool>,
     ) -> Result<Duration, StoreError> {
-        let queue = slot.handler.queue();
+        let Queued {
+            queue, parallel, ..
+        } = slot.of;
         let store = environment.store();
         loop {
             let Some(wait) = store.next_job_in(queue).await? else {
@@ -191,18 +199,14 @@ impl Workers {
             if wait > 0 {
                 return Ok(Duration::from_millis(wait.unsigned_abs()));
             }
-            let free = slot.handler.parallel()
-                - slot
-                    .busy
-                    .load(Ordering::Relaxed)
-                    .min(slot.handler.parallel());
+            let free = parallel.saturating_sub(slot.busy.load(Ordering::Relaxed));
             if free == 0 {
                 // A job that ends says so.
                 return Ok(LOOK);
             }
             let share = free.div_ceil(environments).max(1);
             let most = i64::try_from(share).unwrap_or(i64::MAX);
-            let (worker, lease) = (self.leases.worker(), self.leases.settings().lease_ms());
+            let (worker, lease) = (self.leases.worker(), millis(self.leases.settings().lease));
             let asked = Instant::now();
             let claimed = store.claim_jobs(queue, worker, most, lease).await?;
             if claimed.is_empty() {
@@ -248,7 +252,7 @@ impl Work {
             tokio::time::sleep(LAST_WORDS).await;
         };
         let result = tokio::select! {
-            result = self.slot.handler.run(&self.environment, &lease, &stop) => result,
+            result = self.slot.of.handler.run(&self.environment, &lease, &stop) => result,
             () = lost => Err(StoreError::LeaseLost),
         };
         let store = self.environment.store();
@@ -267,12 +271,8 @@ impl Work {
             }
             Err(error) => {
                 tracing::warn!(environment, queue, name, %error, "work failed and is tried again");
-                let tries = u32::try_from(lease.attempts.clamp(1, 16)).unwrap_or(1);
-                let wait = RETRY_FIRST
-                    .saturating_mul(1 << (tries - 1))
-                    .min(RETRY_LONGEST);
-                let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-                store.job_later(&lease, now().saturating_add(wait)).await
+                let wait = RETRY.wait(lease.attempts);
+                store.job_later(&lease, after(wait)).await
             }
         };
         if let Err(error) = after

@@ -7,8 +7,9 @@ use rollout_catalog::{Catalog, Cell};
 use serde::Deserialize;
 
 use super::{Candidate, Landing};
+use crate::clock::api_time;
 use crate::database::{Value, statement};
-use crate::{Result, StoreError, api_time, rereads};
+use crate::{Result, StoreError, rereads};
 
 /// What is stored under a record's id.
 #[derive(Clone, Copy)]
