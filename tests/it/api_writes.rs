@@ -1,13 +1,13 @@
 //! Writes: through the connector to the app, and in the store on return.
 
 use futures_util::future::join_all;
-use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset};
+use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset, Fault, Hold};
 use serde_json::{Value, json};
 
-use crate::fixtures::{API_KEY, Client, Shared, Stage, app_of};
+use crate::fixtures::{API_KEY, Client, PATIENCE, Shared, Stage, app_of, within};
 
 /// Accounts of the shared stage: each test that writes has one to itself.
-const ACCOUNTS: u64 = 12;
+const ACCOUNTS: u64 = 13;
 const NEVER: &str = "00000000-0000-8000-8000-000000000000";
 
 static STAGE: Shared = Shared::new();
@@ -702,4 +702,27 @@ async fn a_record_that_the_app_no_longer_has_is_not_found() {
         .get(&path("tasks", &task))
         .await
         .refused(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_trashed_while_it_is_written_is_gone() {
+    let account = Account::number(13).await;
+    let (person, id) = account.somebody().await;
+    let path = path("people", &person);
+    let hold = Hold::new();
+    let place = format!("/v1/people/{id}");
+    let stage = stage().await;
+    stage.app.fail_next_at(&place, 1, Fault::Held(hold.clone()));
+    let put = tokio::spawn({
+        let (client, path) = (account.client.clone(), path.clone());
+        async move { client.put(&path, json!({"firstName": "Late"})).await }
+    });
+    within(PATIENCE, "the app's turn", hold.reached()).await;
+    // What the app shows of it from now on lies in its trash.
+    assert!(account.app.trash_person(id));
+    hold.release();
+    put.await.unwrap().refused(404, "not_found");
+    account.client.get(&path).await.refused(404, "not_found");
+    let put = account.client.put(&path, json!({"firstName": "Late"}));
+    put.await.refused(404, "not_found");
 }

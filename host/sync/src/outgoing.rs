@@ -374,6 +374,8 @@ impl Writer {
             None => self.erase(target, act, upstream, lease).await,
         };
         match &wrote {
+            // That is all there is to find out.
+            Err(WriteError::NotFound) => {}
             Err(_) => self.leave(target, lease).await,
             Ok(Wrote::Record { json, .. }) if act.id().is_none() => {
                 if let Some(id) = id_of(json) {
@@ -553,6 +555,15 @@ impl Writer {
                 let accepted = store.accept_write(lease, Answer::accepted()).await;
                 accepted.map_err(unstored)?;
                 return Ok(Wrote::Accepted);
+            }
+            Written::Item(item) if item.deleted => {
+                // The app still takes changes of what lies in its trash.
+                let stamp = store.next_stamp().await.map_err(unstored)?;
+                let mut page = Page::new(credential, &entity.name, stamp, now());
+                page.deleted.push(item.id);
+                store.land(page).await.map_err(unstored)?;
+                store.drop_write(lease).await.map_err(unstored)?;
+                return Err(WriteError::NotFound);
             }
             Written::Item(item) => item,
             Written::Id(id) => self.look_up(target, call, id).await?,
