@@ -8,7 +8,8 @@ use super::data::Dataset;
 use super::filters::truthy;
 use super::moments;
 use super::paging::Selection;
-use super::records::{Kind, Record, Resource, STAGES, TRASH};
+use super::records::{Kind, Record, Resource};
+use super::routes::derived;
 use super::store::{Store, View};
 use super::write::full_name;
 
@@ -103,6 +104,11 @@ impl Account {
         }
     }
 
+    /// Whether a user is the owner.
+    pub(super) fn is_owner(&self, user: u64) -> bool {
+        is_owner(self.store.read().get(Kind::Users, user).as_deref())
+    }
+
     /// The body of `GET /identity`.
     pub(super) fn identity(&self, user: u64) -> Value {
         let store = self.store.read();
@@ -145,33 +151,35 @@ impl Account {
     /// All records of a kind, trashed ones included, as `fields=allFields`
     /// sends them. On bulk data this makes every person: think first.
     pub fn all(&self, kind: Kind) -> Vec<Value> {
-        self.store
-            .read()
+        let store = self.store.read();
+        store
             .collection(kind)
             .all()
-            .map(|record| shown(kind, &record))
+            .map(|record| shown(&store, kind, &record))
             .collect()
     }
 
     /// One record, as [`Account::all`] shows it.
     pub fn get(&self, kind: Kind, id: u64) -> Option<Value> {
-        self.store
-            .read()
+        let store = self.store.read();
+        store
             .get(kind, id)
-            .map(|record| shown(kind, &record))
+            .map(|record| shown(&store, kind, &record))
     }
 
-    /// Stores a record and tells its id. `id`, `created` and `updated` are
-    /// filled in when absent; nothing else is checked or changed.
+    /// Stores a record and tells its id. `id` and the times that its kind has,
+    /// such as `created` and `updated`, are filled in when absent; nothing else
+    /// is checked or changed.
     pub fn insert(&self, kind: Kind, record: Value) -> u64 {
         let now = moments::iso(moments::now());
         let mut record = object(record);
-        for field in ["created", "updated"] {
+        let resource = Resource::of(kind);
+        for field in [resource.created, resource.updated].into_iter().flatten() {
             record
                 .entry(field)
                 .or_insert_with(|| Value::from(now.as_str()));
         }
-        self.store.write().collection_mut(kind).insert(record)
+        self.store.write().put(kind, record)
     }
 
     /// Overwrites some fields of a record; `updated` moves unless given.
@@ -182,7 +190,7 @@ impl Account {
 
     /// Erases a record without a trace. False if there is no such record.
     pub fn remove(&self, kind: Kind, id: u64) -> bool {
-        self.store.write().collection_mut(kind).remove(id)
+        self.store.write().erase(kind, id)
     }
 
     /// How many people there are, trashed ones included.
@@ -247,9 +255,13 @@ impl Account {
 
     /// Does what `DELETE /people/{id}` does.
     pub fn trash_person(&self, id: u64) -> bool {
-        let stage = STAGES.into_iter().find(|(stage, _)| *stage == TRASH);
-        let changes = json!({ "stage": TRASH, "stageId": stage.map(|(_, id)| id) });
-        self.update_person(id, changes)
+        self.store.write().trash_person(id)
+    }
+
+    /// Archives a lead flow: from now on `POST /events` with this source is
+    /// answered with 204 and changes nothing.
+    pub fn archive_source(&self, source: &str) {
+        self.store.write().archive_source(source);
     }
 
     /// Adds a plain note by the account's first user and tells its id.
@@ -271,9 +283,10 @@ impl Account {
     }
 }
 
-fn shown(kind: Kind, record: &Record) -> Value {
+fn shown(store: &Store, kind: Kind, record: &Record) -> Value {
     let resource = Resource::of(kind);
-    Selection::everything(resource).of(resource, record).into()
+    let record = derived(resource, store, record);
+    Selection::everything(resource).of(resource, &record).into()
 }
 
 fn object(value: Value) -> Record {

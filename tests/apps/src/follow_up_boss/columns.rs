@@ -98,6 +98,11 @@ impl<'a> Person<'a> {
         from.get(index).copied().unwrap_or_default()
     }
 
+    /// Its stage, by name and id.
+    pub(super) fn stage(&self) -> (&'static str, u64) {
+        self.pick(&STAGES, 3)
+    }
+
     fn agent(&self) -> u64 {
         1 + self.mixed % 3
     }
@@ -150,12 +155,8 @@ pub(super) static COLUMNS: [Column; 36] = [
     column("lastName", |person, out| {
         put_texts(out, &[person.last_name()])
     }),
-    column("stage", |person, out| {
-        put_texts(out, &[person.pick(&STAGES, 3).0])
-    }),
-    column("stageId", |person, out| {
-        put_number(out, person.pick(&STAGES, 3).1)
-    }),
+    column("stage", |person, out| put_texts(out, &[person.stage().0])),
+    column("stageId", |person, out| put_number(out, person.stage().1)),
     column("source", |person, out| {
         put_texts(out, &[person.pick(&SOURCES, 4)])
     }),

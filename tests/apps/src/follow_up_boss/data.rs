@@ -9,50 +9,33 @@ use serde_json::{Value, json};
 use super::bulk::Bulk;
 use super::columns::AGENTS;
 use super::filters::digits;
+use super::made::{About, made};
 use super::messy;
 use super::moments;
 use super::records::{Kind, Record, STAGES};
+use super::setup;
 
 /// Initial records of an account.
 #[derive(Debug, Clone, Default)]
 pub struct Dataset {
     pub(super) records: Vec<(Kind, Record)>,
-    pub(super) bulk: Option<Bulk>,
+    pub(super) bulk: Vec<Bulk>,
 }
 
 impl Dataset {
-    /// Users and custom fields only.
+    /// Users, and how an account is set up: custom fields, stages, pipelines,
+    /// appointment types, teams and the like.
     pub fn empty() -> Self {
         let mut dataset = Self::default();
         for (id, name) in (1..).zip(AGENTS) {
             dataset.add(Kind::Users, user(id, name));
         }
-        for (id, label, kind, choices) in [
-            (1, "Birthday", "date", json!([])),
-            (
-                2,
-                "Preferred Area",
-                "dropdown",
-                json!(["Downtown", "Northside", "Lakefront", "Suburbs"]),
-            ),
-            (3, "Loan Amount", "number", json!([])),
-            (4, "Close Date", "date", json!([])),
-            (5, "Spouse Name", "text", json!([])),
-            (6, "Notes For Agent", "text", json!([])),
-        ] {
-            dataset.add(
-                Kind::CustomFields,
-                json!({
-                    "id": id, "label": label, "name": format!("custom{}", label.replace(' ', "")),
-                    "type": kind, "choices": choices, "isRecurring": label == "Birthday",
-                    "orderWeight": id * 1000, "hideIfEmpty": false, "readOnly": false,
-                }),
-            );
-        }
+        setup::furnish(&mut dataset);
         dataset
     }
 
-    /// A dozen tidy people with notes and tasks, for demonstrations.
+    /// A dozen tidy people with notes, tasks, and a few of everything else, for
+    /// demonstrations.
     pub fn demo() -> Self {
         let mut dataset = Self::empty();
         for (id, person) in (1..).zip(DEMO_PEOPLE) {
@@ -79,6 +62,22 @@ impl Dataset {
                 ),
             );
         }
+        for (kind, people) in DEMO_MADE {
+            for (id, person) in (1..).zip(people) {
+                let Value::Object(person) = demo_person(*person, demo_entry(*person)) else {
+                    continue;
+                };
+                let about = About {
+                    id,
+                    person: &person,
+                    created: day(130 + id),
+                    updated: day(140 + id),
+                };
+                if let Some(record) = made(kind, about) {
+                    dataset.add(kind, demo_oddity(kind, record).into());
+                }
+            }
+        }
         dataset
     }
 
@@ -88,12 +87,27 @@ impl Dataset {
         messy::dataset(seed, people)
     }
 
-    /// `people` uniform people by formula, with ids from 1; no notes or tasks.
+    /// `people` uniform people by formula, with ids from 1; nothing belongs to
+    /// them unless ordered with [`Dataset::each`].
     pub fn bulk(people: u64) -> Self {
         Self {
-            bulk: Some(Bulk::new(people)),
+            bulk: vec![Bulk::people(people)],
             ..Self::empty()
         }
+    }
+
+    /// The same set with so many records of a kind for each bulk person, by
+    /// formula as well: notes, tasks, calls, text messages, emails, events,
+    /// appointments, deals or relationships. Other kinds are left as they are.
+    pub fn each(mut self, kind: Kind, per_person: u64) -> Self {
+        let made = self
+            .bulk
+            .first()
+            .and_then(|people| people.each(kind, per_person));
+        self.bulk
+            .retain(|bulk| made.is_none() || bulk.kind() != kind);
+        self.bulk.extend(made);
+        self
     }
 
     /// The same set with one more record, a JSON object; without an `id` it
@@ -187,6 +201,36 @@ pub(super) fn stage(position: usize) -> (&'static str, u64) {
         .copied()
         .unwrap_or_default()
 }
+
+/// A few records of the demonstration are like those that surprise programs:
+/// an unknown caller, an archived and a deleted deal.
+fn demo_oddity(kind: Kind, mut record: Record) -> Record {
+    let id = record.get("id").and_then(Value::as_u64);
+    let changes = match (kind, id) {
+        (Kind::Calls, Some(8)) => json!({
+            "personId": 0, "name": "", "firstName": "", "lastName": "",
+            "createdById": -1, "updatedById": -1,
+        }),
+        (Kind::Deals, Some(4)) => json!({ "status": "Archived" }),
+        (Kind::Deals, Some(5)) => json!({ "status": "Deleted" }),
+        _ => return record,
+    };
+    if let Value::Object(changes) = changes {
+        record.extend(changes);
+    }
+    record
+}
+
+/// What the people of the demonstration have besides notes and tasks.
+static DEMO_MADE: [(Kind, &[u64]); 7] = [
+    (Kind::Calls, &[1, 2, 3, 4, 5, 6, 6, 9]),
+    (Kind::TextMessages, &[1, 1, 2, 4, 7, 7]),
+    (Kind::Emails, &[2, 3, 3, 5, 8]),
+    (Kind::Events, &[1, 1, 2, 4, 7, 11, 12, 12]),
+    (Kind::Appointments, &[3, 4, 5, 6, 8]),
+    (Kind::Deals, &[3, 6, 7, 8, 10]),
+    (Kind::PeopleRelationships, &[2, 5, 10]),
+];
 
 type DemoPerson = (
     usize,

@@ -42,6 +42,12 @@ pub(super) enum Test {
     Value(&'static str),
     /// A phone has the same digits.
     Phone,
+    /// One of several texts has the same digits.
+    Digits(&'static [&'static str]),
+    /// An item of a list (first) has one of a csv of integers in a field (second).
+    Members(&'static str, &'static str),
+    /// There is a value, or there is none.
+    Given(&'static str),
 }
 
 /// A filter with its value, ready to look at records.
@@ -89,6 +95,19 @@ pub(super) enum Check {
     Phone {
         digits: String,
     },
+    Digits {
+        fields: &'static [&'static str],
+        digits: String,
+    },
+    Members {
+        list: &'static str,
+        field: &'static str,
+        any: Vec<i64>,
+    },
+    Given {
+        field: &'static str,
+        on: bool,
+    },
     /// A custom date between two days, either end open.
     Days {
         field: String,
@@ -123,13 +142,29 @@ impl Filter {
         let unreadable = || Refusal::bad_request(format!("Invalid value for '{}'.", self.param));
         let number = || value.trim().parse().map_err(|_| unreadable());
         let moment = || moments::parse(value.trim()).ok_or_else(unreadable);
+        let numbers = || {
+            let parts = value.split(',');
+            parts
+                .map(|part| part.trim().parse().map_err(|_| unreadable()))
+                .collect::<Result<Vec<i64>, _>>()
+        };
         Ok(match self.test {
             Test::Numbers(field) => Check::Numbers {
                 field,
-                any: value
-                    .split(',')
-                    .map(|part| part.trim().parse().map_err(|_| unreadable()))
-                    .collect::<Result<_, _>>()?,
+                any: numbers()?,
+            },
+            Test::Members(list, field) => Check::Members {
+                list,
+                field,
+                any: numbers()?,
+            },
+            Test::Given(field) => Check::Given {
+                field,
+                on: switch(value).ok_or_else(unreadable)?,
+            },
+            Test::Digits(fields) => Check::Digits {
+                fields,
+                digits: digits(value),
             },
             Test::Above(field) => Check::Above {
                 field,
@@ -202,7 +237,10 @@ impl Check {
             | Self::Before { field, .. }
             | Self::Like { field, .. }
             | Self::Flag { field, .. }
+            | Self::Given { field, .. }
+            | Self::Members { list: field, .. }
             | Self::Value { list: field, .. } => field,
+            Self::Digits { fields, .. } => fields.first().copied().unwrap_or_default(),
             Self::Texts { field, .. } => field,
             Self::Days { field, .. } => field,
             Self::Tags { .. } => "tags",
@@ -211,7 +249,10 @@ impl Check {
     }
 
     pub(super) fn passes(&self, record: &Record) -> bool {
-        let value = |field: &str| record.get(field);
+        let value = |field: &str| match field.split_once('.') {
+            Some((outer, inner)) => record.get(outer)?.get(inner),
+            None => record.get(field),
+        };
         let number = |field: &str| value(field).and_then(Value::as_f64);
         let moment = |field: &str| {
             value(field)
@@ -240,6 +281,17 @@ impl Check {
             Self::Phone { digits: wanted } => {
                 values(record, "phones").any(|candidate| digits(candidate) == *wanted)
             }
+            Self::Digits {
+                fields,
+                digits: wanted,
+            } => fields
+                .iter()
+                .filter_map(|field| value(field)?.as_str())
+                .any(|number| digits(number) == *wanted),
+            Self::Members { list, field, any } => items(record, list)
+                .filter_map(|item| item.get(field)?.as_i64())
+                .any(|id| any.contains(&id)),
+            Self::Given { field, on } => value(field).is_some_and(|value| !value.is_null()) == *on,
             Self::Days { field, from, to } => {
                 value(field).and_then(Value::as_str).is_some_and(|day| {
                     (from.is_empty() || day >= from.as_str())

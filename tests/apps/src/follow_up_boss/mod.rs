@@ -1,44 +1,75 @@
 //! A simulator of the Follow Up Boss HTTP API.
 //!
-//! It serves people, users, notes, tasks, custom fields, `/identity` and `/me`
-//! under `/v1`, with the paging, filters, rate limits, errors and oddities
-//! described in the Follow Up Boss API reference and by its users. A test
-//! starts it with [`Simulator::start`], points its client at
-//! [`Simulator::url`], and can look behind the scenes: the records
-//! ([`Account`], which a simulator dereferences to), the log of requests, and
-//! the faults ordered with [`Simulator::fail_next`].
+//! It serves people with all that belongs to them, users, deals, what an
+//! account is set up with, `/identity` and `/me` under `/v1`, with the paging,
+//! filters, rate limits, errors and oddities described in the Follow Up Boss
+//! API reference and by its users. A test starts it with [`Simulator::start`],
+//! points its client at [`Simulator::url`], and can look behind the scenes: the
+//! records ([`Account`], which a simulator dereferences to), the log of
+//! requests, and the faults ordered with [`Simulator::fail_next`].
 //!
 //! Where the reference says nothing, this was chosen:
 //! - A trashed person keeps its record with the stage `Trash`. Lists show it
 //!   with `includeTrash=true` only, and so does `GET /people/{id}`, which
-//!   otherwise answers 404, as do writes. Notes and tasks are erased.
+//!   otherwise answers 404, as do writes. A deleted deal (`includeDeleted`,
+//!   status `Deleted`) and a deleted appointment (`includeDeleted`; nothing in
+//!   it tells) are kept likewise; all else is erased. An archived deal is found
+//!   by its id.
 //! - A 429, like any refusal, has the body `{"errorMessage": "..."}`.
 //! - Credentials with a password are bad credentials.
-//! - An expired account answers 403 everywhere.
+//! - An expired account answers 403 everywhere but at `POST /events`.
 //! - `fields=allCustom` sends the id and the custom fields, `allFields`
-//!   everything but `relationships`.
+//!   everything but `relationships`. Only people and users know `fields`; deals
+//!   always send their custom fields, unset ones as null.
 //! - A task's `isCompleted` is 0 or 1, a note's `isHtml` a boolean (though old
 //!   records differ), unknown query parameters are ignored.
+//! - A method that a resource lacks is 405: `DELETE /calls/{id}`, changes of
+//!   text messages and events, writes of emails, smart lists, ponds, timeframes,
+//!   groups and deal custom fields.
+//! - Deals have no time of change: `updatedAfter` is ignored there, and
+//!   `sort=updated` refused. What an account is set up with (teams, stages,
+//!   custom fields and so on) has no times at all.
+//! - A call can be changed by the system that logged it; unregistered clients
+//!   count as one system. Calls made in the app can't be changed (403).
+//! - Teams and stages are changed by admins; types, outcomes, pipelines and
+//!   custom fields by the owner; others are answered 403. Deleting a type, an
+//!   outcome or a stage without naming its heir is 400, as is renaming or
+//!   deleting a protected stage and deleting a pipeline with deals.
+//! - Appointments between `start` and `end` are those which overlap the span;
+//!   who makes one is not invited unless named.
+//! - An email has `from`, `to`, `cc` and `bcc` as lists of `{name, email}`; who
+//!   sent it is in `relatedPeople`.
+//! - The array of `/peopleRelationships` is `peoplerelationships`; teams have a
+//!   `next` with an offset, the other short lists none.
+//! - `teamLeaderOf` and `groups` of users do not follow teams and groups.
 //!
-//! More such choices are noted in `paging.rs`, `filters.rs`, `write.rs` and
-//! `limits.rs`. Not simulated: OAuth, webhooks and the resources not named
-//! above. `records.rs` is where a further resource begins.
+//! More such choices are noted in `paging.rs`, `filters.rs`, `write.rs`,
+//! `customs.rs`, `events.rs`, `relations.rs` and `limits.rs`. Not simulated:
+//! OAuth, webhooks and the resources that have no [`Kind`]. `records.rs` is
+//! where a further resource begins.
 
 mod account;
 mod bulk;
 mod columns;
+mod customs;
 mod data;
+mod events;
 mod faults;
 mod filters;
 mod journal;
 mod limits;
+mod made;
 mod messy;
 mod moments;
 mod paging;
 mod records;
+mod relations;
 mod reply;
+mod resources;
 mod routes;
 mod select;
+mod setup;
+mod shapes;
 mod store;
 mod world;
 mod write;
@@ -85,8 +116,8 @@ pub struct Config {
     pub systems: Vec<System>,
     /// How requests are limited.
     pub limits: RateLimits,
-    /// How long a person created by request cannot be found by new notes and
-    /// tasks. None by default.
+    /// How long a person created by request cannot be found by what is made
+    /// for it: notes, tasks, calls and so on. None by default.
     pub settling: Duration,
     /// How many of the latest requests are kept in the log.
     pub journal_capacity: usize,

@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::filters::{self, Check};
-use super::records::{NextForm, Record, Resource};
+use super::records::{Hidden, NextForm, Record, Resource};
 use super::reply::Refusal;
 
 const DEFAULT_LIMIT: usize = 10;
@@ -123,7 +123,8 @@ impl Selection {
         if field.starts_with('_') {
             return false;
         }
-        let by_default = if resource.is_custom(field) {
+        // Where fields cannot be chosen, custom ones are sent like the others.
+        let by_default = if resource.is_custom(field) && resource.selectable {
             self.custom
         } else {
             self.standard && !resource.on_request.contains(&field)
@@ -149,12 +150,17 @@ pub(super) struct ListQuery {
     pub(super) after: Option<Mark>,
     pub(super) order: Order,
     pub(super) checks: Vec<Check>,
-    pub(super) show_hidden: bool,
+    /// What is left out.
+    pub(super) hidden: Vec<&'static Hidden>,
     pub(super) selection: Selection,
 }
 
 impl ListQuery {
-    pub(super) fn parse(resource: &Resource, params: &[(String, String)]) -> Result<Self, Refusal> {
+    pub(super) fn parse(
+        resource: &'static Resource,
+        params: &[(String, String)],
+    ) -> Result<Self, Refusal> {
+        check_scope(resource, params)?;
         let number = |name: &str, default: usize| match param(params, name) {
             None => Ok(default),
             Some(text) => text
@@ -170,7 +176,7 @@ impl ListQuery {
             after: None,
             order: sort.clone().unwrap_or_else(|| Order::default_of(resource)),
             checks: filters::checks(resource, params)?,
-            show_hidden: shows_hidden(resource, params),
+            hidden: left_out(resource, params),
             selection: Selection::parse(resource, params),
         };
         if query.limit == 0 {
@@ -312,10 +318,37 @@ pub(super) fn is_on(params: &[(String, String)], name: &str) -> bool {
     param(params, name).and_then(filters::switch) == Some(true)
 }
 
-/// Whether the query asks for hidden records too.
-pub(super) fn shows_hidden(resource: &Resource, params: &[(String, String)]) -> bool {
+/// The hidden records which the query does not ask for.
+fn left_out(resource: &'static Resource, params: &[(String, String)]) -> Vec<&'static Hidden> {
+    let named = |hidden: &Hidden| {
+        let value = hidden.named_by.and_then(|name| param(params, name));
+        value.is_some_and(|value| value.eq_ignore_ascii_case(hidden.value))
+    };
     resource
         .hidden
-        .as_ref()
-        .is_some_and(|hidden| is_on(params, hidden.unless))
+        .iter()
+        .filter(|hidden| !is_on(params, hidden.unless) && !named(hidden))
+        .collect()
+}
+
+/// Whether the query asks for deleted records too.
+pub(super) fn shows_gone(resource: &Resource, params: &[(String, String)]) -> bool {
+    let mut gone = resource.hidden.iter().filter(|hidden| hidden.gone);
+    gone.any(|hidden| is_on(params, hidden.unless))
+}
+
+/// Refuses a list which lacks the parameters it needs.
+fn check_scope(resource: &Resource, params: &[(String, String)]) -> Result<(), Refusal> {
+    let given = |name: &&str| param(params, name).is_some_and(|value| !value.is_empty());
+    if let Some(scope) = &resource.scope
+        && !scope.any.iter().any(given)
+    {
+        return Err(Refusal::bad_request(scope.refusal));
+    }
+    match resource.pair {
+        Some((one, other)) if given(&one) != given(&other) => Err(Refusal::bad_request(format!(
+            "Both '{one}' and '{other}' must be specified, or neither."
+        ))),
+        _ => Ok(()),
+    }
 }

@@ -1,15 +1,19 @@
-//! The table of resources: everything that differs between `/people`,
-//! `/notes` and the rest, said as data.
+//! What distinguishes one resource from another, said as data.
 //!
-//! A further resource needs a [`Kind`], a static [`Resource`] listed in
-//! [`RESOURCES`], a collection in the store and, when it can be created, its
-//! blank record in `write.rs`. Paging, filters, sorting, field selection,
-//! validation, deletion, limits and logging come from this table.
+//! A further resource needs a [`Kind`] and a description under `resources`,
+//! with its blank record when it can be created. Paging, filters, sorting,
+//! field selection, validation, rights, deletion, limits and logging come
+//! from the description; `finish` and `derive` are for the few rules that a
+//! table cannot say.
 
 use serde_json::{Map, Value};
 
-use super::filters::{Filter, Test};
-use super::write::{Shape, Writes};
+use super::filters::Filter;
+use super::reply::Refusal;
+use super::resources;
+use super::shapes::Shape;
+use super::store::Store;
+use super::write::Draft;
 
 /// A stored record: its fields in the order the API sends them. Fields whose
 /// name starts with `_` are the simulator's own and never sent.
@@ -28,6 +32,42 @@ pub enum Kind {
     Tasks,
     /// Definitions of the `custom...` fields of people.
     CustomFields,
+    /// Logged phone calls. One made by request can be changed by the same
+    /// system only, which `_system` names (empty for an unregistered one).
+    Calls,
+    /// Groups of users with leaders.
+    Teams,
+    /// Saved searches of people. `_criteria`, a query such as `tags=Buyer`,
+    /// says who is in it.
+    SmartLists,
+    /// Kinds of appointments.
+    AppointmentTypes,
+    /// What can come of an appointment.
+    AppointmentOutcomes,
+    /// Appointments with users and people.
+    Appointments,
+    /// What people did on websites and the like.
+    Events,
+    /// Logged text messages. `_threadId` is what `threadId` finds.
+    TextMessages,
+    /// Emails to and from people.
+    Emails,
+    /// Deals, with the people and users they belong to.
+    Deals,
+    /// Pipelines with the stages of their deals.
+    Pipelines,
+    /// Definitions of the `custom...` fields of deals.
+    DealCustomFields,
+    /// The stages of people.
+    Stages,
+    /// Relatives of people. Those of a person are also in its `relationships`.
+    PeopleRelationships,
+    /// Pools of people that belong to nobody yet.
+    Ponds,
+    /// When people want to buy or sell.
+    Timeframes,
+    /// Groups of users among whom new people are shared out.
+    Groups,
 }
 
 /// What distinguishes one resource from another.
@@ -40,20 +80,63 @@ pub(super) struct Resource {
     pub(super) collection: &'static str,
     /// What error texts call one record.
     pub(super) noun: &'static str,
+    /// The field which names a record where others refer to it.
+    pub(super) label: &'static str,
     /// Whether `fields=` chooses what is sent.
     pub(super) selectable: bool,
-    /// Whether records carry `custom...` fields.
-    pub(super) custom_fields: bool,
+    /// Where its `custom...` fields are defined, if it has any.
+    pub(super) customs: Option<Kind>,
     /// Fields sent only when named in `fields=`.
     pub(super) on_request: &'static [&'static str],
+    /// The fields with the time of creation and of the last change.
+    pub(super) created: Option<&'static str>,
+    pub(super) updated: Option<&'static str>,
     /// Field and direction (descending?) of a list without `sort`.
     pub(super) default_order: (&'static str, bool),
     pub(super) sortable: &'static [&'static str],
     pub(super) filters: &'static [&'static [Filter]],
-    pub(super) hidden: Option<Hidden>,
+    /// Parameters of which a list needs one, and what is said without.
+    pub(super) scope: Option<Scope>,
+    /// Two parameters that are given both or not at all.
+    pub(super) pair: Option<(&'static str, &'static str)>,
+    pub(super) hidden: &'static [Hidden],
     pub(super) next: NextForm,
-    pub(super) writes: Option<Writes>,
+    pub(super) seen: Seen,
+    pub(super) creating: Right,
+    pub(super) updating: Right,
+    pub(super) deleting: Right,
     pub(super) removal: Removal,
+    /// A new record: every field, in the order in which they are sent.
+    pub(super) blank: fn(&Birth) -> Value,
+    /// What bodies may contain.
+    pub(super) fields: &'static [(&'static str, Shape)],
+    /// Needed at creation: one of each group, named by the first.
+    pub(super) required: &'static [&'static [&'static str]],
+    /// Rules for the record after the body was applied to it.
+    pub(super) finish: fn(&Draft<'_>, &mut Record, &Record) -> Result<(), Refusal>,
+    /// What is worked out when a record is sent.
+    pub(super) derive: Option<fn(&Store, &mut Record)>,
+    /// Whether a new record moves its person's `lastActivity`.
+    pub(super) activity: bool,
+}
+
+/// What a blank record says of its making.
+#[derive(Debug)]
+pub(super) struct Birth {
+    /// The user who creates it, by id and name.
+    pub(super) author: u64,
+    pub(super) author_name: Value,
+    /// The present, as the API writes it.
+    pub(super) now: String,
+    /// The registered system which creates it; empty for any other.
+    pub(super) system: String,
+}
+
+/// What a list has to be narrowed by.
+#[derive(Debug)]
+pub(super) struct Scope {
+    pub(super) any: &'static [&'static str],
+    pub(super) refusal: &'static str,
 }
 
 /// Records left out unless a parameter asks for them.
@@ -61,7 +144,12 @@ pub(super) struct Resource {
 pub(super) struct Hidden {
     pub(super) field: &'static str,
     pub(super) value: &'static str,
+    /// The switch which shows them.
     pub(super) unless: &'static str,
+    /// The parameter which shows them when it has their value.
+    pub(super) named_by: Option<&'static str>,
+    /// Whether they count as deleted: then they are not found by id either.
+    pub(super) gone: bool,
 }
 
 impl Hidden {
@@ -81,44 +169,71 @@ pub(super) enum NextForm {
     Absent,
 }
 
+/// Which records users without the rights of an admin see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// All of them.
+    ByAll,
+    /// People they look after.
+    Assigned,
+    /// What belongs to people they see, and their own.
+    WithPerson,
+    /// Their own, and those whose list (first) has their id in a field (second).
+    ByMembers(&'static str, &'static str),
+}
+
+/// Who may do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Right {
+    /// Nobody: the method does not exist.
+    Nobody,
+    Anyone,
+    /// Brokers and the owner.
+    Admins,
+    Owner,
+    /// Anyone, by way of a registered system.
+    Systems,
+    /// Anyone, by way of the system that created the record.
+    ItsSystem,
+}
+
 /// What `DELETE` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removal {
-    Refused,
     Erase,
+    /// Moves a person to the stage of deleted ones.
     Trash,
+    /// Sets a field to a text and keeps the record, which is hidden then.
+    Mark(&'static str, &'static str),
+    /// Erases the record when a parameter names one of the same kind which
+    /// takes over what refers to it.
+    Replace(&'static str),
 }
-
-/// All resources served.
-pub(super) static RESOURCES: [&Resource; 5] = [&PEOPLE, &USERS, &NOTES, &TASKS, &CUSTOM_FIELDS];
 
 impl Resource {
     pub(super) fn of(kind: Kind) -> &'static Self {
-        match kind {
-            Kind::People => &PEOPLE,
-            Kind::Users => &USERS,
-            Kind::Notes => &NOTES,
-            Kind::Tasks => &TASKS,
-            Kind::CustomFields => &CUSTOM_FIELDS,
-        }
+        resources::of(kind)
     }
 
     pub(super) fn at(path: &str) -> Option<&'static Self> {
-        RESOURCES.into_iter().find(|resource| resource.path == path)
+        resources::ALL
+            .into_iter()
+            .find(|resource| resource.path == path)
     }
 
     pub(super) fn is_custom(&self, field: &str) -> bool {
-        self.custom_fields && field.starts_with("custom")
+        self.customs.is_some() && field.starts_with("custom")
     }
 
+    /// Whether a record counts as deleted.
     pub(super) fn hides(&self, record: &Record) -> bool {
         self.hidden
-            .as_ref()
-            .is_some_and(|hidden| hidden.hides(record))
+            .iter()
+            .any(|hidden| hidden.gone && hidden.hides(record))
     }
 }
 
-/// The stages of people; an unknown name falls to the first.
+/// The stages of people at first; an unknown name falls to the first.
 pub(super) const STAGES: [(&str, u64); 12] = [
     ("Lead", 2),
     ("Attempted contact", 3),
@@ -136,224 +251,3 @@ pub(super) const STAGES: [(&str, u64); 12] = [
 
 /// The stage of deleted people.
 pub(super) const TRASH: &str = "Trash";
-
-/// The types a task can have.
-const TASK_TYPES: &[&str] = &[
-    "Follow Up",
-    "Call",
-    "Text",
-    "Email",
-    "Appointment",
-    "Showing",
-    "Closing",
-    "Open House",
-    "Thank You",
-];
-
-const fn filter(param: &'static str, test: Test) -> Filter {
-    Filter { param, test }
-}
-
-/// Filters of every list.
-const COMMON: &[Filter] = &[
-    filter("ids", Test::Numbers("id")),
-    filter("id", Test::Numbers("id")),
-    filter("idGreaterThan", Test::Above("id")),
-    filter("idLessThan", Test::Below("id")),
-    filter("createdAfter", Test::After("created")),
-    filter("createdBefore", Test::Before("created")),
-    filter("updatedAfter", Test::After("updated")),
-    filter("updatedBefore", Test::Before("updated")),
-];
-
-static PEOPLE: Resource = Resource {
-    kind: Kind::People,
-    path: "people",
-    collection: "people",
-    noun: "Person",
-    selectable: true,
-    custom_fields: true,
-    on_request: &["relationships"],
-    default_order: ("created", true),
-    sortable: &[
-        "id",
-        "created",
-        "updated",
-        "name",
-        "firstName",
-        "lastName",
-        "price",
-        "stage",
-        "lastActivity",
-    ],
-    filters: &[
-        COMMON,
-        &[
-            filter("name", Test::Like("name")),
-            filter("firstName", Test::Like("firstName")),
-            filter("lastName", Test::Like("lastName")),
-            filter("email", Test::Value("emails")),
-            filter("phone", Test::Phone),
-            filter("stage", Test::Text("stage")),
-            filter("source", Test::Text("source")),
-            filter("tags", Test::Tags),
-            filter("assignedTo", Test::Text("assignedTo")),
-            filter("assignedUserId", Test::Numbers("assignedUserId")),
-            filter("assignedPondId", Test::Numbers("assignedPondId")),
-            filter("assignedLenderId", Test::Numbers("assignedLenderId")),
-            filter("contacted", Test::Flag("contacted")),
-            filter("priceAbove", Test::Above("price")),
-            filter("priceBelow", Test::Below("price")),
-            filter("lastActivityAfter", Test::After("lastActivity")),
-            filter("lastActivityBefore", Test::Before("lastActivity")),
-        ],
-    ],
-    hidden: Some(Hidden {
-        field: "stage",
-        value: TRASH,
-        unless: "includeTrash",
-    }),
-    next: NextForm::Keyset,
-    writes: Some(Writes {
-        fields: &[
-            ("createdAt", Shape::CreatedAt),
-            ("firstName", Shape::Text),
-            ("lastName", Shape::Text),
-            ("stage", Shape::Stage),
-            ("source", Shape::OnceText),
-            ("sourceUrl", Shape::OnceText),
-            ("contacted", Shape::Flag),
-            ("price", Shape::Number),
-            ("assignedTo", Shape::UserName("assignedTo")),
-            ("assignedUserId", Shape::UserId("assignedTo")),
-            ("assignedPondId", Shape::Number),
-            ("assignedLenderName", Shape::Text),
-            ("assignedLenderId", Shape::Number),
-            ("emails", Shape::Emails),
-            ("phones", Shape::Phones),
-            ("addresses", Shape::Addresses),
-            ("tags", Shape::Tags),
-            ("background", Shape::Text),
-            ("collaborators", Shape::Collaborators),
-            ("timeframeId", Shape::Number),
-        ],
-        required: &[],
-    }),
-    removal: Removal::Trash,
-};
-
-static USERS: Resource = Resource {
-    kind: Kind::Users,
-    path: "users",
-    collection: "users",
-    noun: "User",
-    selectable: true,
-    custom_fields: false,
-    on_request: &["calling"],
-    default_order: ("id", true),
-    sortable: &["id", "name", "created"],
-    filters: &[
-        COMMON,
-        &[
-            filter("name", Test::Text("name")),
-            filter("email", Test::Text("email")),
-            filter("role", Test::Text("role")),
-        ],
-    ],
-    hidden: Some(Hidden {
-        field: "status",
-        value: "Deleted",
-        unless: "includeDeleted",
-    }),
-    next: NextForm::Offset,
-    writes: None,
-    removal: Removal::Refused,
-};
-
-static NOTES: Resource = Resource {
-    kind: Kind::Notes,
-    path: "notes",
-    collection: "notes",
-    noun: "Note",
-    selectable: false,
-    custom_fields: false,
-    on_request: &[],
-    default_order: ("id", true),
-    sortable: &["id", "created", "updated"],
-    filters: &[
-        COMMON,
-        &[
-            filter("personId", Test::Numbers("personId")),
-            filter("createdById", Test::Numbers("createdById")),
-        ],
-    ],
-    hidden: None,
-    next: NextForm::Keyset,
-    writes: Some(Writes {
-        fields: &[
-            ("personId", Shape::Person),
-            ("subject", Shape::Text),
-            ("body", Shape::Text),
-            ("isHtml", Shape::Switch),
-        ],
-        required: &[&["personId"]],
-    }),
-    removal: Removal::Erase,
-};
-
-static TASKS: Resource = Resource {
-    kind: Kind::Tasks,
-    path: "tasks",
-    collection: "tasks",
-    noun: "Task",
-    selectable: false,
-    custom_fields: false,
-    on_request: &[],
-    default_order: ("id", true),
-    sortable: &["id", "created", "updated", "name", "dueDate"],
-    filters: &[
-        COMMON,
-        &[
-            filter("personId", Test::Numbers("personId")),
-            filter("assignedTo", Test::Text("AssignedTo")),
-            filter("assignedUserId", Test::Numbers("assignedUserId")),
-            filter("name", Test::Like("name")),
-            filter("type", Test::Texts("type")),
-            filter("isCompleted", Test::Flag("isCompleted")),
-        ],
-    ],
-    hidden: None,
-    next: NextForm::Keyset,
-    writes: Some(Writes {
-        fields: &[
-            ("personId", Shape::Person),
-            ("assignedTo", Shape::UserName("AssignedTo")),
-            ("assignedUserId", Shape::UserId("AssignedTo")),
-            ("name", Shape::Text),
-            ("type", Shape::OneOf(TASK_TYPES)),
-            ("isCompleted", Shape::Completion),
-            ("dueDate", Shape::Date),
-            ("dueDateTime", Shape::Moment),
-            ("remindSecondsBefore", Shape::Unshown),
-        ],
-        required: &[&["personId"], &["assignedUserId", "assignedTo"]],
-    }),
-    removal: Removal::Erase,
-};
-
-static CUSTOM_FIELDS: Resource = Resource {
-    kind: Kind::CustomFields,
-    path: "customFields",
-    collection: "customfields",
-    noun: "Custom field",
-    selectable: false,
-    custom_fields: false,
-    on_request: &[],
-    default_order: ("id", true),
-    sortable: &["id", "label", "name", "orderWeight"],
-    filters: &[&[filter("label", Test::Text("label"))]],
-    hidden: None,
-    next: NextForm::Absent,
-    writes: None,
-    removal: Removal::Refused,
-};

@@ -1,18 +1,21 @@
-//! The endpoints: list, get, create, update and delete of any resource, and
-//! the two which describe the caller.
+//! The endpoints: list, get, create, update and delete of any resource, the
+//! two which describe the caller, and the one that takes events in.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::extract::Query;
+use axum::http::{StatusCode, Uri};
 use serde_json::Value;
 
 use super::account::Account;
 use super::bulk::Narrowed;
+use super::events;
 use super::filters::{Check, digits, truthy};
 use super::moments;
-use super::paging::{Link, ListQuery, Selection, is_on, shows_hidden};
-use super::records::{Kind, Record, Removal, Resource};
+use super::paging::{Link, ListQuery, Selection, is_on, param, shows_gone};
+use super::records::{Kind, Record, Removal, Resource, Right};
+use super::relations;
 use super::reply::{Refusal, Reply};
 use super::select::{Page, Row, select};
 use super::store::{Store, View};
@@ -28,7 +31,10 @@ pub(super) struct Call<'a> {
     pub(super) account: &'a Account,
     pub(super) user: u64,
     pub(super) view: View,
+    pub(super) is_owner: bool,
     pub(super) key: String,
+    /// The registered system the request comes from.
+    pub(super) system: Option<String>,
     pub(super) settling: Duration,
 }
 
@@ -44,6 +50,7 @@ pub(super) fn answer(call: &Call<'_>, segments: &[&str]) -> Result<Reply, Refusa
         ("GET", ["identity"]) => return ok(&call.account.identity(call.user)),
         ("GET", ["me"]) => return ok(&call.account.me(call.user, &call.key)),
         (_, ["identity" | "me"]) => return Err(not_allowed()),
+        ("POST", ["events"]) => return events::receive(call),
         _ => {}
     }
     let (resource, id) = match path {
@@ -55,15 +62,15 @@ pub(super) fn answer(call: &Call<'_>, segments: &[&str]) -> Result<Reply, Refusa
     let Some(id) = id else {
         return match call.method {
             "GET" => call.list(resource),
-            "POST" if resource.writes.is_some() => call.create(resource),
+            "POST" => call.create(resource),
             _ => Err(not_allowed()),
         };
     };
     let id = id.parse().map_err(|_| Refusal::not_found(resource.noun))?;
     match call.method {
         "GET" => call.get(resource, id),
-        "PUT" if resource.writes.is_some() => call.update(resource, id),
-        "DELETE" if resource.removal != Removal::Refused => call.delete(resource, id),
+        "PUT" => call.update(resource, id),
+        "DELETE" => call.delete(resource, id),
         _ => Err(not_allowed()),
     }
 }
@@ -73,11 +80,15 @@ fn not_allowed() -> Refusal {
 }
 
 impl Call<'_> {
-    fn list(&self, resource: &Resource) -> Result<Reply, Refusal> {
-        let query = ListQuery::parse(resource, &self.params)?;
+    fn list(&self, resource: &'static Resource) -> Result<Reply, Refusal> {
         let store = self.account.store.read();
+        let mut params = Cow::Borrowed(&self.params);
+        if resource.kind == Kind::People {
+            params.to_mut().extend(self.smart_list(&store)?);
+        }
+        let query = ListQuery::parse(resource, &params)?;
         let collection = store.collection(resource.kind);
-        let page = select(collection, resource, &query, &|record| {
+        let page = select(collection, &query, &|record| {
             self.sees(&store, resource, record)
         })?;
         let link = Link {
@@ -97,15 +108,35 @@ impl Call<'_> {
         Ok(Reply::json(StatusCode::OK, out))
     }
 
+    /// The parameters a smart list stands for.
+    fn smart_list(&self, store: &Store) -> Result<Vec<(String, String)>, Refusal> {
+        let Some(id) = param(&self.params, "smartListId").filter(|id| !id.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let list = id
+            .parse()
+            .ok()
+            .and_then(|id| store.get(Kind::SmartLists, id))
+            .ok_or_else(|| Refusal::bad_request("Invalid value for 'smartListId'."))?;
+        let criteria = list.get("_criteria").and_then(Value::as_str);
+        let params = format!("/?{}", criteria.unwrap_or_default())
+            .parse::<Uri>()
+            .ok()
+            .and_then(|uri| Query::try_from_uri(&uri).ok())
+            .map(|Query(params)| params);
+        Ok(params.unwrap_or_default())
+    }
+
     fn get(&self, resource: &Resource, id: u64) -> Result<Reply, Refusal> {
         let store = self.account.store.read();
-        let hidden_too = shows_hidden(resource, &self.params);
-        let record = self.find(&store, resource, id, hidden_too)?;
+        let gone_too = shows_gone(resource, &self.params);
+        let record = self.find(&store, resource, id, gone_too)?;
         let selection = Selection::parse(resource, &self.params);
-        Ok(sent(StatusCode::OK, resource, &record, &selection))
+        Ok(sent(StatusCode::OK, resource, &store, &record, &selection))
     }
 
     fn create(&self, resource: &Resource) -> Result<Reply, Refusal> {
+        self.permit(resource.creating, None)?;
         let body = self.body_object()?;
         let mut store = self.account.store.write();
         let draft = self.draft(&store, resource, true);
@@ -113,51 +144,135 @@ impl Call<'_> {
         if resource.kind == Kind::People && is_on(&self.params, "deduplicate") {
             let existing = self.duplicate_of(&store, &record);
             if let Some(existing) = existing {
+                let selection = Selection::standard();
                 return Ok(sent(
                     StatusCode::OK,
                     resource,
+                    &store,
                     &existing,
-                    &Selection::standard(),
+                    &selection,
                 ));
             }
         }
-        let collection = store.collection_mut(resource.kind);
-        let id = collection.insert(record);
-        match resource.kind {
-            Kind::People => store.arrived(id),
-            Kind::Notes => move_last_activity(&mut store, id),
-            _ => {}
-        }
+        let id = self.add(&mut store, resource, record);
         let record = self.find(&store, resource, id, true)?;
         let selection = Selection::parse(resource, &self.params);
-        Ok(sent(StatusCode::CREATED, resource, &record, &selection))
+        Ok(sent(
+            StatusCode::CREATED,
+            resource,
+            &store,
+            &record,
+            &selection,
+        ))
+    }
+
+    /// Stores a record made by this request, and tells its id.
+    pub(super) fn add(&self, store: &mut Store, resource: &Resource, record: Record) -> u64 {
+        let id = store.put(resource.kind, record);
+        if resource.kind == Kind::People {
+            store.arrived(id);
+        }
+        if resource.activity {
+            move_last_activity(store, resource.kind, id);
+        }
+        id
     }
 
     fn update(&self, resource: &Resource, id: u64) -> Result<Reply, Refusal> {
-        let body = self.body_object()?;
+        self.permit(resource.updating, None)?;
         let mut store = self.account.store.write();
+        let body = self.body_object()?;
         let record = self.find(&store, resource, id, false)?.into_owned();
+        self.permit(resource.updating, Some(&record))?;
+        if is_protected(&record)
+            && body
+                .get("name")
+                .is_some_and(|name| record.get("name") != Some(name))
+        {
+            return Err(protected(resource));
+        }
         let record = self.draft(&store, resource, false).apply(record, &body)?;
+        store.put(resource.kind, record);
+        let record = self.find(&store, resource, id, true)?;
         let selection = Selection::parse(resource, &self.params);
-        let reply = sent(StatusCode::OK, resource, &record, &selection);
-        store.collection_mut(resource.kind).insert(record);
-        Ok(reply)
+        Ok(sent(StatusCode::OK, resource, &store, &record, &selection))
     }
 
     fn delete(&self, resource: &Resource, id: u64) -> Result<Reply, Refusal> {
-        self.find(&self.account.store.read(), resource, id, false)?;
+        self.permit(resource.deleting, None)?;
+        let mut store = self.account.store.write();
+        let record = self.find(&store, resource, id, false)?;
+        if is_protected(&record) {
+            return Err(protected(resource));
+        }
+        if resource.kind == Kind::Pipelines && store.holds_deals("pipelineId", id) {
+            return Err(Refusal::bad_request(
+                "A pipeline with deals cannot be deleted.",
+            ));
+        }
         match resource.removal {
-            Removal::Trash => self.account.trash_person(id),
-            Removal::Erase | Removal::Refused => self.account.remove(resource.kind, id),
-        };
+            Removal::Erase => {
+                store.erase(resource.kind, id);
+            }
+            Removal::Trash => {
+                store.trash_person(id);
+            }
+            Removal::Mark(field, value) => {
+                let mark = [(field.to_owned(), Value::from(value))];
+                store.change(resource.kind, id, mark.into_iter().collect());
+            }
+            Removal::Replace(by) => {
+                let heir = param(&self.params, by).filter(|heir| !heir.is_empty());
+                let heir = heir.ok_or_else(|| {
+                    Refusal::bad_request(format!("Missing required parameter '{by}'"))
+                })?;
+                let heir: u64 = heir
+                    .parse()
+                    .ok()
+                    .filter(|heir| *heir != id && store.get(resource.kind, *heir).is_some())
+                    .ok_or_else(|| Refusal::bad_request(format!("Invalid value for '{by}'.")))?;
+                relations::take_over(&mut store, resource.kind, id, heir);
+                store.erase(resource.kind, id);
+            }
+        }
         Ok(Reply::no_content())
     }
 
-    fn draft<'a>(&self, store: &'a Store, resource: &'a Resource, creating: bool) -> Draft<'a> {
+    /// Refuses what the caller has no right to. Rights that depend on the
+    /// record are looked at when it is given.
+    fn permit(&self, right: Right, record: Option<&Record>) -> Result<(), Refusal> {
+        let system = self.system.as_deref().unwrap_or_default();
+        let refusal = match right {
+            Right::Nobody => return Err(not_allowed()),
+            Right::Admins if self.view != View::Everything => "Only admins can do this.",
+            Right::Owner if !self.is_owner => "Only the account owner can do this.",
+            Right::Systems if self.system.is_none() => {
+                "Only registered systems can do this: X-System and X-System-Key are missing or \
+                 invalid."
+            }
+            Right::ItsSystem
+                if record.is_some_and(|record| {
+                    record.get("_system").and_then(Value::as_str) != Some(system)
+                }) =>
+            {
+                "Only the system that created this can change it."
+            }
+            _ => return Ok(()),
+        };
+        Err(Refusal::forbidden(refusal))
+    }
+
+    pub(super) fn draft<'a>(
+        &'a self,
+        store: &'a Store,
+        resource: &'a Resource,
+        creating: bool,
+    ) -> Draft<'a> {
         Draft {
             store,
             resource,
             author: self.user,
+            system: self.system.as_deref(),
             view: self.view,
             creating,
             merge_tags: is_on(&self.params, "mergeTags"),
@@ -166,32 +281,32 @@ impl Call<'_> {
     }
 
     /// A record the caller can see.
-    fn find<'a>(
+    pub(super) fn find<'a>(
         &self,
         store: &'a Store,
         resource: &Resource,
         id: u64,
-        hidden_too: bool,
+        gone_too: bool,
     ) -> Result<Cow<'a, Record>, Refusal> {
         store
             .get(resource.kind, id)
-            .filter(|record| hidden_too || !resource.hides(record))
+            .filter(|record| gone_too || !resource.hides(record))
             .filter(|record| self.sees(store, resource, record))
             .ok_or_else(|| Refusal::not_found(resource.noun))
     }
 
     fn sees(&self, store: &Store, resource: &Resource, record: &Record) -> bool {
         let restricted = record.get("_restricted").is_some_and(truthy);
-        !restricted && self.view.sees(store, resource.kind, record)
+        !restricted && self.view.sees(store, resource, record)
     }
 
-    fn body_object(&self) -> Result<Record, Refusal> {
+    pub(super) fn body_object(&self) -> Result<Record, Refusal> {
         serde_json::from_slice(self.body)
             .map_err(|_| Refusal::bad_request("Invalid JSON in the request body."))
     }
 
     /// A person who shares an email or a phone with `person`.
-    fn duplicate_of(&self, store: &Store, person: &Record) -> Option<Record> {
+    pub(super) fn duplicate_of(&self, store: &Store, person: &Record) -> Option<Record> {
         let resource = Resource::of(Kind::People);
         let people = store.collection(Kind::People);
         let fits = |record: &Record, check: &Check| {
@@ -230,10 +345,21 @@ fn contacts(person: &Record) -> impl Iterator<Item = Check> {
         .chain(super::filters::values(person, "phones").map(phone))
 }
 
-fn move_last_activity(store: &mut Store, note: u64) {
+fn is_protected(record: &Record) -> bool {
+    record.get("isProtected").is_some_and(truthy)
+}
+
+fn protected(resource: &Resource) -> Refusal {
+    Refusal::bad_request(format!(
+        "{} is protected: it cannot be renamed or deleted.",
+        resource.noun
+    ))
+}
+
+fn move_last_activity(store: &mut Store, kind: Kind, id: u64) {
     let person = store
-        .get(Kind::Notes, note)
-        .and_then(|note| note.get("personId")?.as_u64());
+        .get(kind, id)
+        .and_then(|record| record.get("personId")?.as_u64());
     let people = store.collection_mut(Kind::People);
     let Some(person) = person.and_then(|id| people.get(id)) else {
         return;
@@ -244,10 +370,38 @@ fn move_last_activity(store: &mut Store, note: u64) {
     people.insert(person);
 }
 
-fn sent(status: StatusCode, resource: &Resource, record: &Record, selection: &Selection) -> Reply {
+/// An answer with one record.
+pub(super) fn sent(
+    status: StatusCode,
+    resource: &Resource,
+    store: &Store,
+    record: &Record,
+    selection: &Selection,
+) -> Reply {
     let mut out = Vec::with_capacity(2048);
-    put_record(&mut out, resource, record, selection);
+    put_record(
+        &mut out,
+        resource,
+        &derived(resource, store, record),
+        selection,
+    );
     Reply::json(status, out)
+}
+
+/// A record with what is worked out when it is sent.
+pub(super) fn derived<'a>(
+    resource: &Resource,
+    store: &Store,
+    record: &'a Record,
+) -> Cow<'a, Record> {
+    match resource.derive {
+        None => Cow::Borrowed(record),
+        Some(derive) => {
+            let mut record = record.clone();
+            derive(store, &mut record);
+            Cow::Owned(record)
+        }
+    }
 }
 
 fn put_rows(
@@ -264,8 +418,16 @@ fn put_rows(
             out.push(b',');
         }
         match (row, &formula) {
-            (Row::Kept(record), _) => put_record(out, resource, record, selection),
-            (Row::Formula(id), Some((bulk, columns))) => bulk.write(out, *id, columns),
+            (Row::Kept(record), _) => {
+                put_record(out, resource, &derived(resource, store, record), selection);
+            }
+            (Row::Formula(id), Some((bulk, columns))) if resource.kind == Kind::People => {
+                bulk.write(out, *id, columns);
+            }
+            (Row::Formula(id), Some((bulk, _))) => {
+                let record = bulk.record(*id);
+                put_record(out, resource, &derived(resource, store, &record), selection);
+            }
             (Row::Formula(_), None) => {}
         }
     }

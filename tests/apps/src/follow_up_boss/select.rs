@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::bulk::{Bulk, Narrowed};
 use super::moments;
 use super::paging::{ListQuery, Mark, Order};
-use super::records::{Record, Resource};
+use super::records::Record;
 use super::reply::Refusal;
 use super::store::Collection;
 
@@ -38,12 +38,11 @@ pub(super) struct Page<'a> {
 /// Selects a page. `visible` says what the caller may see.
 pub(super) fn select<'a>(
     collection: &'a Collection,
-    resource: &Resource,
     query: &ListQuery,
     visible: &dyn Fn(&Record) -> bool,
 ) -> Result<Page<'a>, Refusal> {
     let fits = |record: &Record| {
-        (query.show_hidden || !resource.hides(record))
+        !query.hidden.iter().any(|hidden| hidden.hides(record))
             && query.checks.iter().all(|check| check.passes(record))
             && visible(record)
     };
@@ -218,7 +217,7 @@ fn merged<'a>(
         after: query.after.clone(),
         order: order.clone(),
         checks: Vec::new(),
-        show_hidden: true,
+        hidden: Vec::new(),
         selection: query.selection.clone(),
     };
     let (hits, _) = cut(kept, &unskipped);

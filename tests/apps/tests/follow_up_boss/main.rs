@@ -4,10 +4,15 @@
 
 mod access;
 mod bulk;
+mod calendar;
+mod calls_and_texts;
+mod deals;
+mod events;
 mod faults;
 mod lists;
 mod notes_and_tasks;
 mod people;
+mod setup;
 
 use std::collections::BTreeSet;
 
