@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset, Fault, Simulator};
+use rollout_test_apps::follow_up_boss::{Dataset, Fault};
 use serde_json::{Value, json};
 
 use crate::api_writes::{ada, path};
 use crate::fixtures::{
-    API_KEY, Client, HostUnderTest, Setup, Shared, Stage, app, app_of, only, resource_ids, until,
+    API_KEY, Client, HostUnderTest, Setup, Shared, Stage, app, assert_gapless, polling, polls,
+    resource_ids, until,
 };
 
 const FEED: &str = "/crm/api/events-feed";
@@ -20,32 +21,12 @@ static STAGE: Shared = Shared::new();
 
 async fn stage() -> &'static Stage {
     STAGE
-        .get(|| async {
-            let config = (2..=5).fold(Config::new(Dataset::demo()), |config, id| {
-                let account = AccountConfig::new(Dataset::demo()).id(id);
-                config.account(account.key(format!("fka_account_{id}"), 1))
-            });
-            Stage::set_with(app_of(config), |setup| {
-                setup.set("sync.poll_interval", "1h")
-            })
-            .await
-        })
+        .get(|| Stage::with_accounts(Dataset::demo(), 5, |setup| setup))
         .await
 }
 
 async fn account(id: u64) -> Client {
-    let client = stage().await.host.client(&format!("feed-{id}"));
-    client.connect_synced(&format!("fka_account_{id}")).await
-}
-
-/// A host that asks the app all the time.
-async fn polling(app: &Simulator) -> HostUnderTest {
-    let setup = Setup::against(app)
-        .connectors(only("follow-up-boss"))
-        .set("sync.poll_interval", "200ms")
-        .set("sync.retry_first", "100ms")
-        .set("sync.retry_longest", "300ms");
-    HostUnderTest::start(setup).await
+    stage().await.account(id).await.0
 }
 
 fn names(events: &[Value]) -> Vec<&str> {
@@ -260,8 +241,7 @@ async fn everyone_sees_what_is_his() {
 
     let admin = host.admin();
     let all = admin.events(ALL, "includeInitialSync=true").await;
-    let whole: Vec<i64> = (1..).take(all.len()).collect();
-    assert_eq!(numbers(&all), whole, "without a gap");
+    assert_gapless(&all);
     for told in mine_told.iter().chain(&yours_told) {
         assert!(all.contains(told), "{told}");
     }
@@ -275,7 +255,7 @@ async fn everyone_sees_what_is_his() {
     let by_admin = admin.of(one.credential()).events(FEED, "").await;
     assert_eq!(by_admin, one.events(FEED, "").await);
 
-    let consumer = host.client("feed-4");
+    let consumer = host.client("account-4");
     consumer.get(ALL).await.refused(403, "forbidden");
     one.get(ALL).await.refused(403, "forbidden");
     host.stranger().get(ALL).await.refused(401, "unauthorized");
@@ -295,19 +275,6 @@ async fn what_comes_back_in_polls_is_told_once() {
     let app = app(Dataset::demo());
     let host = polling(&app).await;
     let account = host.client("polls").connect_synced(API_KEY).await;
-    let polls = async |count: usize| {
-        let seen = || {
-            app.requests()
-                .iter()
-                .filter(|one| one.path == "/v1/people")
-                .count()
-        };
-        let before = seen();
-        until("the app was polled", async || {
-            (seen() > before + count).then_some(())
-        })
-        .await;
-    };
     let person = account.post("/crm/api/people", ada()).await.with(201);
     account
         .put(&path("people", &person), json!({"lastName": "King"}))
@@ -315,7 +282,7 @@ async fn what_comes_back_in_polls_is_told_once() {
         .ok();
     let made = app.insert_person(json!({"firstName": "At", "lastName": "App", "stage": "Lead"}));
     let mut events = account.events_until(&["peopleCreated"], 2).await;
-    polls(4).await;
+    polls(&app, 4).await;
     let told = account.events(FEED, "").await;
     assert_eq!(
         names(&told),
@@ -350,13 +317,12 @@ async fn what_comes_back_in_polls_is_told_once() {
     let told = account.events_until(&["peopleDeleted"], 1).await;
     assert_eq!(told.len(), 1);
     account.events_until(&["peopleUpdated"], 2).await;
-    polls(3).await;
+    polls(&app, 3).await;
     assert_eq!(account.events_until(&["peopleUpdated"], 2).await.len(), 2);
     assert_eq!(account.events_until(&["peopleDeleted"], 1).await.len(), 1);
     // Nobody is told of what a first sync brought, and no number is left out.
     let all = host.admin().events(ALL, "includeInitialSync=true").await;
-    let whole: Vec<i64> = (1..).take(all.len()).collect();
-    assert_eq!(numbers(&all), whole);
+    assert_gapless(&all);
 }
 
 #[tokio::test]
@@ -430,8 +396,8 @@ async fn what_happens_to_credentials_is_told_with_whose_they_are() {
 #[tokio::test]
 async fn the_feed_survives_a_kill() {
     let app = app(Dataset::demo());
-    let setup = Setup::against(&app).connectors(only("follow-up-boss"));
-    let mut host = HostUnderTest::start(setup.set("sync.poll_interval", "1h")).await;
+    let setup = Setup::against(&app).set("sync.poll_interval", "1h");
+    let mut host = HostUnderTest::start(setup).await;
     let account = host.client("killed").connect_synced(API_KEY).await;
     let mut made = Vec::new();
     for round in 0..3 {
@@ -449,6 +415,5 @@ async fn the_feed_survives_a_kill() {
         assert_eq!(told, made, "round {round}");
     }
     let all = host.admin().events(ALL, "includeInitialSync=true").await;
-    let whole: Vec<i64> = (1..).take(all.len()).collect();
-    assert_eq!(numbers(&all), whole);
+    assert_gapless(&all);
 }

@@ -4,58 +4,36 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset, Fault, Hold, Simulator};
+use rollout_test_apps::follow_up_boss::{Account, Dataset, Fault, Hold, Simulator};
 use serde_json::{Value, json};
 
 use crate::api_writes::{ada, original, path};
 use crate::fixtures::{
-    API_KEY, Answer, Client, HostUnderTest, PATIENCE, Setup, Shared, Stage, app, app_of, only,
+    API_KEY, Answer, Client, HostUnderTest, IDEMPOTENCY_KEY, PATIENCE, Setup, Shared, Stage, app,
     resource_ids, until, within,
 };
 
 const PEOPLE: &str = "/crm/api/people";
-const KEY: &str = "Idempotency-Key";
 
 static STAGE: Shared = Shared::new();
 
 /// Accounts of the shared stage: each test has one or two to itself.
-async fn account(id: u64) -> (Client, &'static rollout_test_apps::follow_up_boss::Account) {
+async fn account(id: u64) -> (Client, &'static Account) {
     let stage = STAGE
-        .get(|| async {
-            let config = (2..=7).fold(Config::new(Dataset::demo()), |config, id| {
-                let account = AccountConfig::new(Dataset::demo()).id(id);
-                config.account(account.key(format!("fka_account_{id}"), 1))
-            });
-            Stage::set_with(app_of(config), |setup| {
-                setup.set("sync.poll_interval", "1h")
-            })
-            .await
-        })
+        .get(|| Stage::with_accounts(Dataset::demo(), 7, |setup| setup))
         .await;
-    let client = stage.host.client(&format!("keys-{id}"));
-    let client = client.connect_synced(&format!("fka_account_{id}")).await;
-    (client, stage.app.account(id).expect("the account is there"))
+    stage.account(id).await
 }
 
 /// A host that soon concludes that what is not there did not happen.
 async fn hasty(app: &Simulator) -> HostUnderTest {
     let setup = Setup::against(app)
-        .connectors(only("follow-up-boss"))
         .set("sync.poll_interval", "1h")
         .set("work.settle_patience", "1s");
     HostUnderTest::start(setup).await
 }
 
 impl Client {
-    async fn keyed(&self, method: Method, path: &str, key: &str, body: &Value) -> Answer {
-        let request = self.request(method, path).header(KEY, key);
-        Answer::to(match body {
-            Value::Null => request,
-            body => request.json(body),
-        })
-        .await
-    }
-
     /// Asks again with a key until the write is settled.
     async fn settled(&self, method: Method, path: &str, key: &str, body: &Value) -> Answer {
         until("the write is settled", async || {
@@ -87,7 +65,7 @@ fn named(name: &str) -> Value {
 }
 
 /// People of a first name at the app.
-fn at_the_app(app: &rollout_test_apps::follow_up_boss::Account, name: &str) -> Vec<Value> {
+fn at_the_app(app: &Account, name: &str) -> Vec<Value> {
     let mut people = app.people();
     people.retain(|person| person["firstName"] == name);
     people
@@ -240,11 +218,15 @@ async fn keys_that_are_none_are_refused() {
     ] {
         let mut request = account.request(Method::POST, PEOPLE).json(&ada());
         for key in &keys {
-            request = request.header(KEY, *key);
+            request = request.header(IDEMPOTENCY_KEY, *key);
         }
         let answer = Answer::to(request).await;
         answer.refused(400, "invalid_request");
-        assert!(answer.text.contains(KEY), "{keys:?}: {}", answer.text);
+        assert!(
+            answer.text.contains(IDEMPOTENCY_KEY),
+            "{keys:?}: {}",
+            answer.text
+        );
     }
     assert_eq!(app.people_count(), before);
     let longest = "k".repeat(255);
@@ -615,12 +597,7 @@ async fn a_host_that_is_killed_meanwhile_settles_it_when_it_is_back() {
         };
         app.fail_next_at(&place, 1, Fault::Held(hold.clone()));
         let cut_off = tokio::spawn({
-            let request = account.request(method.clone(), &target).header(KEY, of);
-            let request = if body.is_null() {
-                request
-            } else {
-                request.json(&body)
-            };
+            let request = account.keyed_request(method.clone(), &target, of, &body);
             async move { request.send().await.is_err() }
         });
         within(PATIENCE, "the app's turn", hold.reached()).await;

@@ -1,10 +1,10 @@
 //! Writes: through the connector to the app, and in the store on return.
 
 use futures_util::future::join_all;
-use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset, Fault, Hold};
+use rollout_test_apps::follow_up_boss::{Dataset, Fault, Hold};
 use serde_json::{Value, json};
 
-use crate::fixtures::{API_KEY, Client, PATIENCE, Shared, Stage, app_of, within};
+use crate::fixtures::{API_KEY, Client, PATIENCE, Shared, Stage, within};
 
 /// Accounts of the shared stage: each test that writes has one to itself.
 const ACCOUNTS: u64 = 13;
@@ -14,17 +14,7 @@ static STAGE: Shared = Shared::new();
 
 async fn stage() -> &'static Stage {
     STAGE
-        .get(|| async {
-            let config = (2..=ACCOUNTS).fold(Config::new(Dataset::demo()), |config, id| {
-                let account = AccountConfig::new(Dataset::demo()).id(id);
-                config.account(account.key(format!("fka_account_{id}"), 1))
-            });
-            // Nothing but writes may bring the store up to date.
-            Stage::set_with(app_of(config), |setup| {
-                setup.set("sync.poll_interval", "1h")
-            })
-            .await
-        })
+        .get(|| Stage::with_accounts(Dataset::demo(), ACCOUNTS, |setup| setup))
         .await
 }
 
@@ -36,10 +26,7 @@ struct Account {
 
 impl Account {
     async fn number(id: u64) -> Self {
-        let stage = stage().await;
-        let client = stage.host.client(&format!("writes-{id}"));
-        let client = client.connect_synced(&format!("fka_account_{id}")).await;
-        let app = stage.app.account(id).expect("the account is there");
+        let (client, app) = stage().await.account(id).await;
         Self { app, client }
     }
 

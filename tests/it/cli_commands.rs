@@ -7,7 +7,7 @@ use rollout_test_apps::follow_up_boss::{Config, Dataset};
 use serde_json::{Value, json};
 
 use crate::fixtures::{
-    API_KEY, HostUnderTest, Setup, Shared, Stage, app, app_of, built, now, rollout, until,
+    API_KEY, HostUnderTest, Keys, Setup, Shared, Stage, app, app_of, built, now, rollout, until,
 };
 
 static STAGE: Shared = Shared::new();
@@ -128,6 +128,20 @@ async fn tokens_are_printed_and_explained() {
     assert!(told.contains("whole environment"), "{told}");
 
     let keys = host.keys();
+    let mut proxy = keys.claims("cli-consumer");
+    proxy["scope"] = json!("proxy");
+    let proxy = keys.sign(&proxy);
+    let client = host.client_with_token(&proxy);
+    client
+        .get("/api/credentials")
+        .await
+        .refused(403, "forbidden");
+    let told = host.rollout_ok(&["token", "verify", &proxy]);
+    assert!(
+        told.contains("proxy only") && told.contains("403"),
+        "{told}"
+    );
+
     let mut expired = keys.claims("x");
     expired["exp"] = json!(now() - 1000);
     let mut foreign = keys.clone();
@@ -151,6 +165,37 @@ async fn tokens_are_printed_and_explained() {
         let line = refusal(&host.rollout(&arguments));
         assert!(line.contains(word), "{line}");
     }
+}
+
+/// `rollout token verify` says of a token without `iss` what the host does with it.
+#[tokio::test]
+async fn the_default_environment_is_the_one_that_is_named() {
+    let setup = Setup::plain().set("auth.default_environment", "shop");
+    let host = HostUnderTest::start(setup).await;
+    let nobodys = |keys: &Keys| {
+        let mut claims = keys.claims("cli-consumer");
+        claims.as_object_mut().unwrap().remove("iss");
+        keys.sign(&claims)
+    };
+    let ask = async |token: &str| {
+        let client = host.client_with_token(token);
+        client.get("/api/credentials").await
+    };
+    // The only environment is not the one that is named.
+    let of_dev = nobodys(host.keys());
+    ask(&of_dev).await.refused(401, "unauthorized");
+    let line = refusal(&host.rollout(&["token", "verify", &of_dev]));
+    assert!(
+        line.contains("auth.default_environment") && line.contains("`shop`"),
+        "{line}"
+    );
+    let of_shop = nobodys(&host.create_environment("shop"));
+    host.client_with_token(&of_shop).served().await;
+    let told = host.rollout_ok(&["token", "verify", &of_shop]);
+    assert!(told.contains("valid in environment `shop`"), "{told}");
+    ask(&of_dev).await.refused(401, "unauthorized");
+    let line = refusal(&host.rollout(&["token", "verify", &of_dev]));
+    assert!(line.contains("signature"), "{line}");
 }
 
 #[tokio::test]

@@ -13,16 +13,14 @@ use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::cli_commands::refusal;
 use crate::fixtures::{
-    API_KEY, Client, HostUnderTest, Keys, Setup, Sql, app, app_of, only, until, within,
+    API_KEY, Client, HostUnderTest, Keys, Setup, Sql, app, app_of, built, rollout, until, within,
 };
 
 /// What serving hosts may take to notice.
 const SOON: Duration = Duration::from_secs(2);
 
 fn setup(app: &Simulator) -> Setup {
-    Setup::against(app)
-        .connectors(only("follow-up-boss"))
-        .set("sync.poll_interval", "100ms")
+    Setup::against(app).set("sync.poll_interval", "100ms")
 }
 
 async fn answers(client: &Client, status: u16) {
@@ -105,7 +103,7 @@ async fn a_deleted_environment_is_gone_and_stays_gone() {
 
 #[tokio::test]
 async fn a_rotated_secret_leaves_time_to_change_it() {
-    let host = HostUnderTest::start(Setup::plain().connectors(only("follow-up-boss"))).await;
+    let host = HostUnderTest::start(Setup::plain()).await;
     let old = host.create_environment("shop");
     let with = |keys: &Keys| host.client_with_token(&keys.token("customer-1"));
     answers(&with(&old), 200).await;
@@ -219,7 +217,6 @@ async fn a_restored_environment_answers_as_before_and_waits() {
     let system_key = "sys_key_restored_5c1e";
     let app = app_of(Config::new(Dataset::messy(11, 300)).system("Test-System", system_key));
     let mut host = HostUnderTest::start(setup(&app)).await;
-    let connectors = only("follow-up-boss");
     let (system, key) = ("system=Test-System", format!("systemKey={system_key}"));
     let configure = [
         "connector",
@@ -230,7 +227,7 @@ async fn a_restored_environment_answers_as_before_and_waits() {
         system,
         &key,
     ];
-    let folder = ["--connectors", connectors.to_str().unwrap()];
+    let folder = ["--connectors", built().connector.to_str().unwrap()];
     host.rollout_ok(&[&configure[..], &folder[..]].concat());
     let account = host.client("customer-1").connect_synced(API_KEY).await;
     let person = json!({"firstName": "Ada", "lastName": "Lovelace", "tags": ["Buyer"]});
@@ -315,7 +312,7 @@ async fn a_backup_needs_the_key_that_it_was_sealed_with() {
     backup(&host, &file);
     let path = file.to_str().unwrap();
 
-    let stranger = HostUnderTest::start(Setup::plain().connectors(only("follow-up-boss"))).await;
+    let stranger = HostUnderTest::start(Setup::plain()).await;
     let line = refusal(&stranger.rollout(&["env", "restore", path, "--name", "other"]));
     assert!(line.contains("another key"), "{line}");
     // Nothing is made that would be in the way of the right key.
@@ -323,13 +320,11 @@ async fn a_backup_needs_the_key_that_it_was_sealed_with() {
     std::fs::create_dir(&empty).unwrap();
     let place = ["--data-dir", empty.to_str().unwrap()];
     let restore = ["env", "restore", path, "--resume"];
-    let line = refusal(&crate::fixtures::rollout(
-        [&place[..], &restore[..]].concat(),
-    ));
+    let line = refusal(&rollout([&place[..], &restore[..]].concat()));
     assert!(line.contains("master.key is missing"), "{line}");
     assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 0);
     std::fs::copy(host.data().join("master.key"), empty.join("master.key")).unwrap();
-    let done = crate::fixtures::rollout([&place[..], &restore[..]].concat());
+    let done = rollout([&place[..], &restore[..]].concat());
     assert!(done.status.success(), "{done:?}");
 
     // What is no backup, and what a newer version made.
@@ -355,6 +350,32 @@ async fn a_backup_needs_the_key_that_it_was_sealed_with() {
     assert!(line.contains("9.8.7") && line.contains("999"), "{line}");
     let left = std::fs::read_dir(stranger.data().join("env")).unwrap();
     assert!(left.count() <= 3, "only dev's files");
+}
+
+/// A file that is given by its address would stay when its environment is deleted.
+#[test]
+fn a_file_is_no_database_url() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, file, theirs) = (place("data"), place("shop.backup"), place("theirs.sqlite"));
+    let run = |command: &[&str]| rollout([&["--data-dir", &data], command].concat());
+    assert!(run(&["env", "create", "shop"]).status.success());
+    assert!(run(&["env", "backup", "shop", &file]).status.success());
+    assert!(run(&["env", "delete", "shop", "--yes"]).status.success());
+    let url = format!("sqlite://{theirs}");
+    for command in [["env", "create", "shop"], ["env", "restore", &file]] {
+        let line = refusal(&run(&[&command[..], &["--database-url", &url]].concat()));
+        assert!(
+            line.contains("--database-url names a Postgres database"),
+            "{line}"
+        );
+        assert!(!Path::new(&theirs).exists());
+        let env = std::fs::read_dir(Path::new(&data).join("env")).unwrap();
+        assert_eq!(env.count(), 0);
+        assert!(run(&["env", "list"]).stdout.is_empty());
+    }
+    // Without it the records are in the data directory, and go with the environment.
+    assert!(run(&["env", "restore", &file]).status.success());
 }
 
 /// Changes a database that nobody else has open.

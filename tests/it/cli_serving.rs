@@ -89,6 +89,12 @@ fn a_bad_configuration_is_refused_in_a_line_and_changes_nothing() {
             vec!["dev.enabled"],
         ),
         (
+            "[dev]\nenabled = true\n\
+             [dev.upstreams]\n\"https://a.example\" = \"http://192.0.2.1:1\"",
+            &[],
+            vec!["dev.upstreams", "https://a.example", "127.0.0.1"],
+        ),
+        (
             "[connectors]\ndirs = [\"/nowhere/at/all\"]",
             &[],
             vec!["/nowhere/at/all"],
@@ -99,10 +105,7 @@ fn a_bad_configuration_is_refused_in_a_line_and_changes_nothing() {
         for word in words {
             assert!(line.contains(word), "{config}: {line}");
         }
-        // A folder of connectors is looked for later than the data.
-        if !config.contains("dirs") {
-            assert!(!folder.path().join("data").exists(), "{config}");
-        }
+        assert!(!folder.path().join("data").exists(), "{config}");
     }
     let folder = tempfile::tempdir().unwrap();
     let line = refusal(&serve(folder.path(), "", &[], "everywhere"));

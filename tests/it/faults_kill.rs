@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rollout_test_apps::follow_up_boss::{Dataset, Fault, Simulator};
 
-use crate::fixtures::{API_KEY, Client, HostUnderTest, Setup, app, only, until};
+use crate::fixtures::{API_KEY, Client, HostUnderTest, Setup, app, lists, until};
 use crate::sync_oracle::Shown;
 
 const PEOPLE: usize = 5000;
@@ -20,17 +20,8 @@ const LONGEST: u64 = 300;
 
 fn setup(app: &Simulator) -> Setup {
     Setup::against(app)
-        .connectors(only("follow-up-boss"))
         .set("sync.page_records", PAGE as i64)
         .set("sync.retry_first", "50ms")
-}
-
-/// Lists of people that the app was asked for.
-fn lists(app: &Simulator) -> usize {
-    app.requests()
-        .iter()
-        .filter(|request| request.path == "/v1/people")
-        .count()
 }
 
 #[tokio::test]

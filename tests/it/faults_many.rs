@@ -2,7 +2,7 @@
 //! that was accepted is lost or done twice, the copy is right, the feed has no gap.
 //!
 //! The harness itself is `rollout-faults`; with it, `kills 1000` is a longer run of
-//! the same, and a seed that is printed here repeats a scenario there.
+//! the same. A run begins with the command line that repeats it.
 
 use std::sync::Arc;
 use std::time::Duration;

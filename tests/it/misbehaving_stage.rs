@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset, Simulator};
 use serde_json::{Value, json};
 
-use crate::fixtures::{Answer, Client, HostUnderTest, Setup, Shared, Stage, app_of, only, until};
+use crate::fixtures::{Answer, Client, HostUnderTest, Setup, Shared, Stage, app_of, until};
 
 /// An API key that no other text contains by accident.
 pub const PLANTED: &str = "fka_0planted/Key+with=odd-chars~7hW2mQ9xZ4tLcV8r";
@@ -40,7 +40,6 @@ pub fn simulator() -> Simulator {
 /// Loads the connector that misbehaves, and has little patience with it.
 pub fn impatient(setup: Setup) -> Setup {
     setup
-        .connectors(only("follow-up-boss"))
         .set("connectors.dirs", vec![folder().display().to_string()])
         .set("sandbox.cpu", "500ms")
         .set("sandbox.wall", "3s")

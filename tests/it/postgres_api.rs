@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset, Kind};
+use rollout_test_apps::follow_up_boss::{Dataset, Kind};
 use serde_json::{Value, json};
 
 use crate::api_writes::{ada, original, path};
 use crate::fixtures::{
-    API_KEY, Answer, Client, HostUnderTest, Setup, Shared, Stage, app, app_of, database, only,
-    resource_ids,
+    API_KEY, Client, HostUnderTest, Setup, Shared, Stage, app, assert_gapless, database, key_of,
+    on_postgres, resource_ids,
 };
 use crate::sync_oracle::Shown;
 
@@ -21,25 +21,8 @@ static STAGE: Shared = Shared::new();
 
 async fn stage() -> &'static Stage {
     STAGE
-        .get(|| async {
-            let config = (2..=ACCOUNTS).fold(Config::new(odd()), |config, id| {
-                let account = AccountConfig::new(Dataset::demo()).id(id);
-                config.account(account.key(format!("fka_account_{id}"), 1))
-            });
-            Stage::set_with(app_of(config), |setup| {
-                // Nothing but writes may bring the store up to date.
-                setup.on(&database()).set("sync.poll_interval", "1h")
-            })
-            .await
-        })
+        .get(|| Stage::with_accounts(odd(), ACCOUNTS, |setup| setup.on(&database())))
         .await
-}
-
-/// An account to write to, connected.
-async fn account(id: u64) -> Client {
-    let stage = stage().await;
-    let client = stage.host.client(&format!("postgres-{id}"));
-    client.connect_synced(&format!("fka_account_{id}")).await
 }
 
 /// What years of imports leave, and what databases stumble over.
@@ -156,8 +139,7 @@ fn is_id(text: &str) -> bool {
 #[tokio::test]
 async fn both_databases_give_the_same_answers() {
     let stage = stage().await;
-    let setup = Setup::against(&stage.app).connectors(only("follow-up-boss"));
-    let setup = setup.set("sync.poll_interval", "1h");
+    let setup = Setup::against(&stage.app).set("sync.poll_interval", "1h");
     let files = HostUnderTest::start(setup).await;
     let lite = files.client("equal").connect_synced(API_KEY).await;
     let post = stage.host.client("equal").connect_synced(API_KEY).await;
@@ -227,8 +209,7 @@ async fn both_databases_give_the_same_answers() {
 #[tokio::test]
 async fn a_messy_account_is_read_whole() {
     let app = app(Dataset::messy(33, 120));
-    let setup = Setup::against(&app).connectors(only("follow-up-boss"));
-    let host = HostUnderTest::start(setup.on(&database()).set("sync.page_records", 25)).await;
+    let host = on_postgres(Setup::against(&app).set("sync.page_records", 25)).await;
     let account = host.client("messy").connect_synced(API_KEY).await;
     Shown::read(&account).await.assert_equals(&app).await;
 
@@ -255,8 +236,7 @@ async fn a_messy_account_is_read_whole() {
 
 #[tokio::test]
 async fn records_are_made_changed_and_deleted() {
-    let account = account(2).await;
-    let app = stage().await.app.account(2).unwrap();
+    let (account, app) = stage().await.account(2).await;
     let users = account.all("users", "").await;
     let person = json!({
         "firstName": "Ada 👩🏽‍🚀", "lastName": "O\"Neil\\ 'x' $1", "stage": "Lead",
@@ -357,10 +337,12 @@ async fn records_are_made_changed_and_deleted() {
 
 #[tokio::test]
 async fn keys_and_events_are_there_too() {
-    let account = account(3).await;
+    let stage = stage().await;
+    let (account, _) = stage.account(3).await;
     let send = async || {
-        let request = account.request(reqwest::Method::POST, "/crm/api/people");
-        Answer::to(request.header("Idempotency-Key", "once").json(&ada())).await
+        account
+            .keyed(reqwest::Method::POST, "/crm/api/people", "once", &ada())
+            .await
     };
     let first = send().await;
     first.with(201);
@@ -379,16 +361,11 @@ async fn keys_and_events_are_there_too() {
         told,
         [("peopleCreated", vec![id]), ("peopleDeleted", vec![id])]
     );
-    let admin = stage().await.host.admin();
+    let admin = stage.host.admin();
     let all = admin
         .events("/api/events-feed", "includeInitialSync=true")
         .await;
-    let numbers: Vec<i64> = all
-        .iter()
-        .map(|event| event["number"].as_i64().unwrap())
-        .collect();
-    let whole: Vec<i64> = (1..).take(numbers.len()).collect();
-    assert_eq!(numbers, whole);
+    assert_gapless(&all);
 }
 
 #[tokio::test]
@@ -402,8 +379,8 @@ async fn accounts_are_listed_changed_broken_and_deleted() {
         )
         .await
         .refused(400, "invalid_credentials");
-    let account = client.connect_synced("fka_account_4").await;
-    let again = client.connect("fka_account_4").await;
+    let account = client.connect_synced(&key_of(4)).await;
+    let again = client.connect(&key_of(4)).await;
     assert_eq!(again.credential(), account.credential());
     let one = format!("/api/credentials/{}", account.credential());
     let named = client.put(&one, json!({"label": "Büro 🏠"})).await.ok();

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use rollout_test_apps::follow_up_boss::{Config, Dataset, Fault, Hold, Simulator};
 use serde_json::{Value, json};
 
 use crate::api_writes::{ada, path};
 use crate::cli_commands::refusal;
 use crate::fixtures::{
-    API_KEY, Client, HostUnderTest, PATIENCE, Setup, app, app_of, built, database, on_postgres,
-    only, resource_ids, rollout, until, within,
+    API_KEY, Client, HostUnderTest, PATIENCE, Setup, app, app_of, built, database, lists,
+    on_postgres, resource_ids, rollout, until, within,
 };
 use crate::sync_oracle::Shown;
 
@@ -22,9 +23,7 @@ const SOON: Duration = Duration::from_secs(3);
 const PEOPLE: &str = "/crm/api/people";
 
 fn setup(app: &Simulator) -> Setup {
-    Setup::against(app)
-        .connectors(only("follow-up-boss"))
-        .set("sync.poll_interval", "1h")
+    Setup::against(app).set("sync.poll_interval", "1h")
 }
 
 /// Two hosts with these set-ups on one new database.
@@ -139,13 +138,10 @@ async fn what_is_written_or_deleted_at_one_is_so_at_the_other() {
     let tags = here.get(&path("people", &person)).await.ok()["tags"].clone();
     assert_eq!(tags.as_array().unwrap().len(), 12, "{tags}");
     // A key is known at both.
-    let keyed = async |client: &Client| {
-        let request = client.request(reqwest::Method::POST, PEOPLE);
-        crate::fixtures::Answer::to(request.header("Idempotency-Key", "k").json(&ada())).await
-    };
-    let first = keyed(&here).await;
+    let first = here.keyed(Method::POST, PEOPLE, "k", &ada()).await;
     first.with(201);
-    assert_eq!(keyed(&there).await.text, first.text);
+    let again = there.keyed(Method::POST, PEOPLE, "k", &ada()).await;
+    assert_eq!(again.text, first.text);
 
     let gone = format!("/api/credentials?credentialId={}", here.credential());
     assert_eq!(here.delete(&gone).await.status, 204);
@@ -207,10 +203,7 @@ async fn settings_and_environments_of_one_reach_the_other() {
     let token = keys.token("shopper");
     for host in [&other, &one] {
         let client = host.client_with_token(&token);
-        until("the host serves it", async || {
-            (client.get("/api/credentials").await.status == 200).then_some(())
-        })
-        .await;
+        client.served().await;
     }
     assert!(
         asked.elapsed() < SOON + Duration::from_secs(1),
@@ -245,17 +238,11 @@ async fn one_answers_and_another_works() {
     let api = HostUnderTest::start(setup(&app).on(&database).argument("--role=api")).await;
     let client = api.client("roles");
     let account = client.connect(API_KEY).await;
-    let lists = || {
-        app.requests()
-            .iter()
-            .filter(|one| one.path == "/v1/people")
-            .count()
-    };
     let path = format!("/api/credentials/{}", account.credential());
     // What is not done can't be awaited: longer than an idle worker takes to begin.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(client.get(&path).await.ok()["sync"]["status"], "pending");
-    assert_eq!(lists(), 0);
+    assert_eq!(lists(&app), 0);
     account.get(PEOPLE).await.refused(409, "data_not_ready");
 
     let worker = api
@@ -266,7 +253,7 @@ async fn one_answers_and_another_works() {
         (account.get(PEOPLE).await.status == 200).then_some(())
     })
     .await;
-    assert!(lists() > 0);
+    assert!(lists(&app) > 0);
     let stranger = worker.stranger();
     stranger.get("/healthz").await.ok();
     stranger.get("/readyz").await.ok();
@@ -289,7 +276,8 @@ async fn one_answers_and_another_works() {
 #[tokio::test]
 async fn a_host_that_is_stopped_hands_its_work_over() {
     let app = app(Dataset::bulk(2000));
-    app.fail_next(1_000_000, Fault::Delay(Duration::from_millis(40)));
+    // Forty pages take longer than another host takes to start.
+    app.fail_next(1_000_000, Fault::Delay(Duration::from_millis(150)));
     // So long a lease is not waited for.
     let config = setup(&app)
         .set("sync.page_records", 50)
@@ -328,11 +316,7 @@ async fn a_host_that_is_stopped_hands_its_work_over() {
     there.wait_synced(there.credential()).await;
     assert_eq!(there.all("people", "limit=1000").await.len(), 2000);
     // No page was lost or read by both: one more may have been under way.
-    let lists = app
-        .requests()
-        .iter()
-        .filter(|one| one.path == "/v1/people")
-        .count();
+    let lists = lists(&app);
     assert!(lists <= 2000 / 50 + 6, "{lists}");
     // The numbering of events, which never ends, was handed over as well.
     until("the events are numbered", async || {
@@ -386,8 +370,7 @@ async fn a_killed_hosts_work_goes_on_when_its_lease_is_over() {
     let hold = Hold::new();
     app.fail_next_at("/v1/people", 1, Fault::Held(hold.clone()));
     let cut_off = tokio::spawn({
-        let request = account.request(reqwest::Method::POST, PEOPLE);
-        let request = request.header("Idempotency-Key", "k").json(&ada());
+        let request = account.keyed_request(Method::POST, PEOPLE, "k", &ada());
         async move { request.send().await.is_err() }
     });
     within(PATIENCE, "the app's turn", hold.reached()).await;
@@ -395,9 +378,7 @@ async fn a_killed_hosts_work_goes_on_when_its_lease_is_over() {
     hold.release();
     assert!(cut_off.await.unwrap());
     let record = until("the other settles it", async || {
-        let request = there.request(reqwest::Method::POST, PEOPLE);
-        let request = request.header("Idempotency-Key", "k").json(&ada());
-        let answer = crate::fixtures::Answer::to(request).await;
+        let answer = there.keyed(Method::POST, PEOPLE, "k", &ada()).await;
         (answer.status != 409).then(|| answer.with(201))
     })
     .await;

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::api_writes::{ada, path};
 use crate::cli_commands::refusal;
 use crate::fixtures::{
-    API_KEY, Answer, Client, HostUnderTest, Setup, app, database, only, until, within,
+    API_KEY, Answer, Client, HostUnderTest, Setup, app, database, until, within,
 };
 
 const PEOPLE: &str = "/crm/api/people";
@@ -24,7 +24,6 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 fn setup(app: &Simulator) -> Setup {
     Setup::against(app)
-        .connectors(only("follow-up-boss"))
         .set("sync.poll_interval", "200ms")
         .set("sync.retry_first", "100ms")
         .set("sync.retry_longest", "1s")
@@ -249,10 +248,7 @@ async fn one_environment_does_not_suffer_from_anothers_database() {
     let host = HostUnderTest::start(setup(&app).on(&database)).await;
     let keys = host.create_environment_on("unlucky", &own.database().unwrap());
     let unlucky = host.client_with_token(&keys.token("u"));
-    until("it is served", async || {
-        (unlucky.get("/api/credentials").await.status == 200).then_some(())
-    })
-    .await;
+    unlucky.served().await;
     let unlucky = unlucky.connect_synced(API_KEY).await;
     let lucky = host.client("l").connect_synced(API_KEY).await;
     own.kill().unwrap();
@@ -291,10 +287,7 @@ async fn one_environment_is_synced_though_anothers_database_is_down() {
     let host = HostUnderTest::start(setup(&app).on(&database())).await;
     let keys = host.create_environment_on("unlucky", &own.database().unwrap());
     let unlucky = host.client_with_token(&keys.token("u"));
-    until("it is served", async || {
-        (unlucky.get("/api/credentials").await.status == 200).then_some(())
-    })
-    .await;
+    unlucky.served().await;
     unlucky.connect_synced(API_KEY).await;
     let lucky = host.client("l").connect_synced(API_KEY).await;
     own.kill().unwrap();
@@ -348,10 +341,7 @@ async fn what_others_change_is_followed_though_a_database_is_down() {
     let keys = one.create_environment_on("late", &crate::fixtures::database());
     let asked = Instant::now();
     let late: Client = other.client_with_token(&keys.token("x"));
-    until("the new environment is served", async || {
-        (late.get("/api/credentials").await.status == 200).then_some(())
-    })
-    .await;
+    late.served().await;
     assert!(
         asked.elapsed() < Duration::from_secs(4),
         "{:?}",

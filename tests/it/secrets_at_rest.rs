@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-use crate::fixtures::{HostUnderTest, Setup, app_of, only, rollout, until};
+use crate::fixtures::{HostUnderTest, Setup, app_of, rollout, until};
 use crate::misbehaving_stage::{PLANTED, SECOND, impatient, simulator};
 use crate::secrets_guests::forms;
 
@@ -202,7 +202,7 @@ async fn without_its_master_key_a_host_refuses_to_start() {
 }
 
 fn setup(app: &Simulator) -> Setup {
-    Setup::against(app).connectors(only("follow-up-boss"))
+    Setup::against(app)
 }
 
 /// No form of the key is in these bytes.

@@ -4,7 +4,7 @@
 use rollout_test_apps::follow_up_boss::{Dataset, Kind};
 use serde_json::{Value, json};
 
-use crate::fixtures::{API_KEY, HostUnderTest, Setup, app, only};
+use crate::fixtures::{API_KEY, HostUnderTest, Setup, app};
 use crate::secrets_guests::holds;
 
 /// Every slot of the connector in every notation.
@@ -32,7 +32,7 @@ async fn what_the_app_has_is_read_as_it_is() {
         }));
         app.add_note(person, &format!("The key is {name}."));
     }
-    let host = HostUnderTest::start(Setup::against(&app).connectors(only("follow-up-boss"))).await;
+    let host = HostUnderTest::start(Setup::against(&app)).await;
     let account = host.client("names").connect_synced(API_KEY).await;
 
     let people = account.all("people", "").await;
@@ -70,7 +70,7 @@ async fn what_the_app_has_is_read_as_it_is() {
 async fn what_is_written_arrives_as_it_is() {
     let names = names();
     let app = app(Dataset::empty());
-    let host = HostUnderTest::start(Setup::against(&app).connectors(only("follow-up-boss"))).await;
+    let host = HostUnderTest::start(Setup::against(&app)).await;
     let account = host.client("names").connect_synced(API_KEY).await;
     app.clear_requests();
     // One record that holds them all, and the notations of the key one by one.

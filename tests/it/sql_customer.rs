@@ -9,16 +9,14 @@ use serde_json::{Value, json};
 
 use crate::cli_commands::refusal;
 use crate::cli_environments::everything;
-use crate::fixtures::{API_KEY, Client, HostUnderTest, Setup, app, only, until, within};
+use crate::fixtures::{API_KEY, Client, HostUnderTest, Setup, app, until, within};
 
 fn server() -> &'static Server {
     Server::shared()
 }
 
 fn setup(app: &Simulator) -> Setup {
-    Setup::against(app)
-        .connectors(only("follow-up-boss"))
-        .set("sync.poll_interval", "100ms")
+    Setup::against(app).set("sync.poll_interval", "100ms")
 }
 
 /// A database whose owner may make logins, or may not: its URL.
@@ -35,8 +33,9 @@ fn database_of(role: &str, rights: &[Right]) -> String {
     server.url_of(role, "host's own", name)
 }
 
-async fn on_postgres(app: &Simulator, url: &str) -> (HostUnderTest, Client) {
-    let host = HostUnderTest::start(setup(app).set("control.database_url", url)).await;
+/// A host whose control and `dev` are there, and an account that it synced.
+async fn synced_on(app: &Simulator, url: &str) -> (HostUnderTest, Client) {
+    let host = HostUnderTest::start(setup(app).on(url)).await;
     let account = host.client("customer-1").connect_synced(API_KEY).await;
     (host, account)
 }
@@ -53,7 +52,7 @@ fn sql_user(host: &HostUnderTest) -> (String, String) {
 #[tokio::test]
 async fn a_customer_reads_records_and_has_a_place_of_his_own() {
     let app = app(Dataset::demo());
-    let (host, account) = on_postgres(&app, &database_of("landlord", &[Right::CreateRoles])).await;
+    let (host, account) = synced_on(&app, &database_of("landlord", &[Right::CreateRoles])).await;
     let (user, url) = sql_user(&host);
     assert!(user.starts_with("rollout_dev_"), "{user}");
     let password = url.split([':', '@']).nth(2).unwrap();
@@ -168,7 +167,7 @@ fn host_url(host: &HostUnderTest) -> String {
 #[tokio::test]
 async fn a_customer_asks_for_indexes() {
     let app = app(Dataset::demo());
-    let (host, account) = on_postgres(&app, &database_of("indexer", &[Right::CreateRoles])).await;
+    let (host, account) = synced_on(&app, &database_of("indexer", &[Right::CreateRoles])).await;
     let (_, url) = sql_user(&host);
     let (_, other) = sql_user(&host);
     let ok = |sql: &str| {
@@ -241,9 +240,7 @@ async fn a_customer_asks_for_indexes() {
 #[tokio::test]
 async fn without_rights_or_a_server_the_command_says_what_to_do() {
     let app = app(Dataset::demo());
-    let host =
-        HostUnderTest::start(setup(&app).set("control.database_url", database_of("plain", &[])))
-            .await;
+    let host = HostUnderTest::start(setup(&app).on(&database_of("plain", &[]))).await;
     let line = refusal(&host.rollout(&["env", "sql-user", "create", "dev"]));
     assert!(line.contains("ALTER ROLE \"plain\" CREATEROLE"), "{line}");
     let file = HostUnderTest::start(setup(&app)).await;
@@ -335,7 +332,7 @@ async fn an_environment_moves_to_postgres_and_back() {
 async fn a_deleted_environment_leaves_a_postgres_database_empty() {
     let app = app(Dataset::demo());
     let control = database_of("eraser", &[Right::CreateRoles]);
-    let (host, _) = on_postgres(&app, &control).await;
+    let (host, _) = synced_on(&app, &control).await;
     let shop = server().database().unwrap();
     let name = shop.rsplit('/').next().unwrap();
     server()
@@ -345,10 +342,7 @@ async fn a_deleted_environment_leaves_a_postgres_database_empty() {
     let keys = host.rollout_ok(&["env", "create", "shop", "--database-url", &url, "--json"]);
     let keys = crate::fixtures::Keys::of_json(&keys);
     let client = host.client_with_token(&keys.token("customer-1"));
-    until("it is served", async || {
-        (client.get("/api/credentials").await.status == 200).then_some(())
-    })
-    .await;
+    client.served().await;
     client.connect_synced(API_KEY).await;
     let made = host.rollout_ok(&["env", "sql-user", "create", "shop", "--json"]);
     let made: Value = serde_json::from_str(&made).unwrap();
@@ -389,7 +383,7 @@ async fn a_deleted_environment_leaves_a_postgres_database_empty() {
 #[tokio::test]
 async fn views_survive_new_columns() {
     let app = app(Dataset::demo());
-    let (mut host, _) = on_postgres(&app, &database_of("grower", &[Right::CreateRoles])).await;
+    let (mut host, _) = synced_on(&app, &database_of("grower", &[Right::CreateRoles])).await;
     let (_, url) = sql_user(&host);
     let ok = |sql: &str| {
         server()

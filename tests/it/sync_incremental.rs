@@ -2,35 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use rollout_test_apps::follow_up_boss::{Dataset, Fault, Simulator};
+use rollout_test_apps::follow_up_boss::{Dataset, Fault};
 use serde_json::json;
 
-use crate::fixtures::{API_KEY, HostUnderTest, Setup, app, only, until};
+use crate::fixtures::{API_KEY, app, polling, polls, until};
 use crate::sync_oracle::{Shown, people_ids};
-
-async fn polling(app: &Simulator) -> HostUnderTest {
-    let setup = Setup::against(app)
-        .connectors(only("follow-up-boss"))
-        .set("sync.poll_interval", "200ms")
-        .set("sync.retry_first", "100ms")
-        .set("sync.retry_longest", "400ms");
-    HostUnderTest::start(setup).await
-}
-
-/// Waits for this many whole polls from now.
-async fn polls(app: &Simulator, count: usize) {
-    let seen = || {
-        app.requests()
-            .iter()
-            .filter(|request| request.path == "/v1/people")
-            .count()
-    };
-    let before = seen();
-    until("the app was polled", async || {
-        (seen() > before + count).then_some(())
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn what_changed_is_there_after_the_next_poll() {

@@ -116,7 +116,7 @@ impl Connectors {
         let found = store
             .find_by_external(&consumer.id, connector.key(), &proof.external_id)
             .await?;
-        let credential = match found {
+        let id = match found {
             Some(credential) => {
                 let change = CredentialChange {
                     plan: Some(plan.key.clone()),
@@ -127,7 +127,8 @@ impl Connectors {
                     status: Some(CredentialStatus::Ok),
                     secrets: Some(environment.seal(&credential.id, &inputs.secrets)?),
                 };
-                store.update_credential(&credential.id, &change).await?
+                store.update_credential(&credential.id, &change).await?;
+                credential.id
             }
             None => {
                 let (id, now) = new_credential_id();
@@ -148,10 +149,10 @@ impl Connectors {
                 store
                     .insert_credential(&credential, &consumer.id, &sealed)
                     .await?;
-                credential
+                credential.id
             }
         };
-        self.take_up(environment, &connector, credential).await
+        self.take_up(environment, &connector, &id).await
     }
 
     /// Changes a connected account.
@@ -186,8 +187,8 @@ impl Connectors {
             stored.avatar = proof.avatar;
             stored.label = stored.label.or(Some(proof.label));
         }
-        let credential = environment.store().update_credential(id, &stored).await?;
-        self.take_up(environment, &connector, credential).await
+        environment.store().update_credential(id, &stored).await?;
+        self.take_up(environment, &connector, id).await
     }
 
     /// Plans the sync of what is opted in, forgets what is opted out, and takes
@@ -196,22 +197,24 @@ impl Connectors {
         &self,
         environment: &Environment,
         connector: &Connector,
-        credential: Credential,
+        id: &str,
     ) -> Result<Arc<Live>, ConnectError> {
         let store = environment.store();
-        let id = credential.id.clone();
-        let live = environment.load(credential.clone()).await?;
+        let gone = || StoreError::NotFound("credential");
+        // What is scheduled here may begin at once, and needs its new secrets.
+        let loaded = environment.load_with_syncs(id).await?;
+        let (live, known) = loaded.ok_or_else(gone)?;
         let wanted = live.entities(self.catalog(), connector);
         let names: Vec<&str> = wanted.iter().map(|entity| entity.name.as_str()).collect();
-        for (entity, _) in live.all_readiness() {
-            if !names.contains(&entity.as_str()) {
-                store.forget_sync(&id, &entity).await?;
-            }
+        let (known, unwanted): (Vec<_>, Vec<_>) = known
+            .into_iter()
+            .partition(|row| names.contains(&row.entity.as_str()));
+        for row in unwanted {
+            store.forget_sync(id, &row.entity).await?;
         }
         let now = now();
         // Those that are new may be under way already, and have their order.
-        let known = store.sync_rows(&id).await?;
-        store.plan_sync(&id, &names, now).await?;
+        store.plan_sync(id, &names, now).await?;
         // What failed under the old keys gets its chance with the new ones.
         for row in known {
             let status = match row.schedule.status {
@@ -226,10 +229,10 @@ impl Connectors {
                 ..row.schedule
             };
             store
-                .schedule_sync(&id, &row.entity, &schedule, None)
+                .schedule_sync(id, &row.entity, &schedule, None)
                 .await?;
         }
-        Ok(environment.load(credential).await?)
+        Ok(environment.load(id).await?.ok_or_else(gone)?)
     }
 
     /// Plans what is not planned yet: the process may have ended between storing
@@ -251,7 +254,7 @@ impl Connectors {
                 store
                     .plan_sync(&live.credential.id, &missing, now())
                     .await?;
-                environment.load(live.credential.clone()).await?;
+                environment.load(&live.credential.id).await?;
             }
         }
         Ok(())

@@ -5,7 +5,7 @@
 //! in memory, with their secrets sealed. Opened secrets exist only while calls
 //! that use them run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -14,8 +14,8 @@ use rollout_catalog::manifest::SlotScope;
 use rollout_catalog::{Catalog, Entity};
 use rollout_egress::{self as egress, Access};
 use rollout_store::{
-    AppKeys, Consumer, Control, Credential, CredentialStatus, EnvStore, SettingKind, StoreError,
-    SyncRow, SyncStatus,
+    AppKeys, AppSetting, Consumer, Credential, CredentialStatus, EnvStore, Loaded, SettingKind,
+    StoreError, SyncRow, SyncStatus,
 };
 use rollout_vault::{Context, Secret, Vault, VaultError};
 use serde_json::Value;
@@ -51,8 +51,24 @@ pub struct Environment {
     store: Arc<EnvStore>,
     vault: Arc<Vault>,
     settings: RwLock<HashMap<String, Arc<Settings>>>,
-    credentials: RwLock<HashMap<String, Arc<Live>>>,
+    credentials: RwLock<InUse>,
     consumers: RwLock<HashMap<String, Consumer>>,
+}
+
+/// The credentials in use.
+#[derive(Default)]
+struct InUse {
+    live: HashMap<String, Arc<Live>>,
+    /// Those that were deleted here: what was read of them before comes too late.
+    /// Ids are not given out twice.
+    gone: HashSet<String>,
+}
+
+impl InUse {
+    fn remove(&mut self, id: &str) {
+        self.live.remove(id);
+        self.gone.insert(id.to_owned());
+    }
 }
 
 /// What signs an environment's tokens.
@@ -97,7 +113,7 @@ fn sealed_secrets(stored: &rollout_store::Environment) -> String {
 }
 
 /// What the environment set for a connector.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Settings {
     fields: Arc<Fields>,
     slots: BTreeMap<String, String>,
@@ -111,7 +127,7 @@ pub struct Live {
     pub consumers: Vec<String>,
     fields: Arc<Fields>,
     sealed: BTreeMap<String, String>,
-    readiness: Arc<RwLock<HashMap<String, Readiness>>>,
+    readiness: RwLock<HashMap<String, Readiness>>,
     calls: Arc<Semaphore>,
     access: Mutex<Weak<Access>>,
 }
@@ -223,9 +239,7 @@ impl Environment {
             credentials: RwLock::default(),
             consumers: RwLock::default(),
         };
-        for credential in environment.store.all_credentials().await? {
-            environment.load(credential).await?;
-        }
+        environment.load_all(None).await?;
         Ok(environment)
     }
 
@@ -261,8 +275,8 @@ impl Environment {
             return Ok(());
         }
         let changes = self.store.changes_since(seen).await?;
-        for credential in changes.changed {
-            self.load(credential).await?;
+        if !changes.changed.is_empty() {
+            self.load_all(Some(&changes.changed)).await?;
         }
         for id in changes.departed {
             self.credentials.write().remove(&id);
@@ -279,10 +293,7 @@ impl Environment {
         if !self.store.is_shared() || uuid::Uuid::try_parse(id).is_err() {
             return Ok(None);
         }
-        match self.store.credential(id).await? {
-            Some(credential) => Ok(Some(self.load(credential).await?)),
-            None => Ok(None),
-        }
+        self.load(id).await
     }
 
     /// An app key as this environment writes it.
@@ -321,12 +332,12 @@ impl Environment {
 
     /// A credential by its id.
     pub fn credential(&self, id: &str) -> Option<Arc<Live>> {
-        self.credentials.read().get(id).cloned()
+        self.credentials.read().live.get(id).cloned()
     }
 
     /// All credentials, oldest first.
     pub fn credentials(&self) -> Vec<Arc<Live>> {
-        let mut all: Vec<_> = self.credentials.read().values().cloned().collect();
+        let mut all: Vec<_> = self.credentials.read().live.values().cloned().collect();
         all.sort_by(|a, b| {
             let key = |live: &Live| (live.credential.created_at, live.credential.id.clone());
             key(a).cmp(&key(b))
@@ -334,30 +345,59 @@ impl Environment {
         all
     }
 
-    /// Takes a credential into use, or up again after it changed.
-    pub async fn load(&self, credential: Credential) -> Result<Arc<Live>, EnvironmentError> {
+    /// Takes a credential into use, or up again after it changed. None: it is gone.
+    pub async fn load(&self, id: &str) -> Result<Option<Arc<Live>>, EnvironmentError> {
+        let loaded = self.load_with_syncs(id).await?;
+        Ok(loaded.map(|(live, _)| live))
+    }
+
+    /// The same, with how far its entities are.
+    pub(crate) async fn load_with_syncs(
+        &self,
+        id: &str,
+    ) -> Result<Option<(Arc<Live>, Vec<SyncRow>)>, EnvironmentError> {
+        let ids = [id.to_owned()];
+        let loaded = self.store.load_credentials(Some(&ids)).await?;
+        Ok(loaded.into_iter().next().map(|loaded| self.put(loaded)))
+    }
+
+    /// Takes several credentials into use, or up again; without ids all of them.
+    async fn load_all(&self, ids: Option<&[String]>) -> Result<(), EnvironmentError> {
+        for loaded in self.store.load_credentials(ids).await? {
+            self.put(loaded);
+        }
+        Ok(())
+    }
+
+    fn put(&self, loaded: Loaded) -> (Arc<Live>, Vec<SyncRow>) {
+        let Loaded {
+            credential,
+            consumers,
+            secrets,
+            syncs,
+        } = loaded;
         let id = credential.id.clone();
-        let consumers = self.store.consumers_of(&id).await?;
-        let sealed = self.store.secrets(&id).await?;
-        let rows = self.store.sync_rows(&id).await?;
-        let readiness = rows
+        let readiness = syncs
             .iter()
             .map(|row| (row.entity.clone(), Readiness::of(row)))
             .collect();
         let live = Arc::new(Live {
             fields: Arc::new(fields_of(&credential.fields)),
-            consumers: consumers.into_iter().map(|consumer| consumer.id).collect(),
+            consumers,
             credential,
-            sealed,
-            readiness: Arc::new(RwLock::new(readiness)),
+            sealed: secrets,
+            readiness: RwLock::new(readiness),
             calls: match self.credential(&id) {
                 Some(before) => before.calls.clone(),
                 None => Arc::new(Semaphore::new(CALLS_PER_CREDENTIAL)),
             },
             access: Mutex::default(),
         });
-        self.credentials.write().insert(id, live.clone());
-        Ok(live)
+        let mut credentials = self.credentials.write();
+        if !credentials.gone.contains(&id) {
+            credentials.live.insert(id, live.clone());
+        }
+        (live, syncs)
     }
 
     /// Takes a credential out of use and deletes it with its secrets, at once. Its
@@ -392,40 +432,31 @@ impl Environment {
             status: Some(status),
             ..Default::default()
         };
-        let credential = self.store.update_credential(id, &change).await?;
-        self.load(credential).await?;
-        Ok(())
+        self.store.update_credential(id, &change).await?;
+        self.load(id).await.map(drop)
     }
 
-    /// Reads the environment's settings of a connector from the control database.
-    /// Answers whether they changed.
-    pub async fn load_settings(
-        &self,
-        control: &Control,
-        connector: &str,
-    ) -> Result<bool, StoreError> {
-        let mut fields = Fields::new();
-        let mut slots = BTreeMap::new();
-        for setting in control.app_settings(&self.name, connector).await? {
-            match setting.kind {
-                SettingKind::Field => fields.insert(setting.name, setting.value),
-                SettingKind::Slot => slots.insert(setting.name, setting.value),
+    /// Takes up all that is set for connectors, each setting with its connector.
+    /// Answers whether anything changed.
+    pub fn set_settings(&self, stored: Vec<(String, AppSetting)>) -> bool {
+        let mut new: HashMap<String, Arc<Settings>> = HashMap::new();
+        for (connector, AppSetting { name, kind, value }) in stored {
+            let settings = Arc::make_mut(new.entry(connector).or_default());
+            match kind {
+                SettingKind::Field => Arc::make_mut(&mut settings.fields).insert(name, value),
+                SettingKind::Slot => settings.slots.insert(name, value),
             };
         }
-        let new = Settings {
-            fields: Arc::new(fields),
-            slots,
-        };
         let mut settings = self.settings.write();
-        if settings.get(connector).is_some_and(|old| **old == new) {
-            return Ok(false);
+        if *settings == new {
+            return false;
         }
-        settings.insert(connector.to_owned(), Arc::new(new));
+        *settings = new;
         drop(settings);
         for live in self.credentials() {
             *live.access.lock() = Weak::new();
         }
-        Ok(true)
+        true
     }
 
     /// Seals a credential's secrets for storing.
@@ -554,15 +585,6 @@ impl Live {
     /// How far an entity is; none: it is not synced.
     pub fn readiness(&self, entity: &str) -> Option<Readiness> {
         self.readiness.read().get(entity).cloned()
-    }
-
-    /// The entities that are synced and how far each is.
-    pub fn all_readiness(&self) -> Vec<(String, Readiness)> {
-        let readiness = self.readiness.read();
-        readiness
-            .iter()
-            .map(|(entity, readiness)| (entity.clone(), readiness.clone()))
-            .collect()
     }
 
     /// Turns of calls at the app; nobody takes more than eight at once.

@@ -27,7 +27,7 @@ use crate::commands::block_on;
 use crate::config::Config;
 use crate::data::DataDir;
 use crate::environments::remove;
-use crate::installation::{Installation, KEY_CHECK, is_name};
+use crate::installation::{Installation, KEY_CHECK, is_name, key_check};
 
 /// What a backup says of its environment.
 #[derive(Serialize, Deserialize)]
@@ -111,7 +111,7 @@ pub(crate) fn backup(data: &Path, config: &Config, name: &str, file: &Path) -> R
     block_on(async {
         let shown = file.display();
         ensure!(!file.exists(), "{shown} is there already");
-        let installation = Installation::open(config, data, false, Migrate::Run).await?;
+        let installation = Installation::open(config, data, false).await?;
         let environment = installation.environment(name).await?;
         let catalog = Catalog::embedded()?;
         let note = note(&installation, &environment).await?;
@@ -131,18 +131,17 @@ pub(crate) fn backup(data: &Path, config: &Config, name: &str, file: &Path) -> R
 
 /// What the control database knows of an environment.
 async fn note(installation: &Installation, environment: &Environment) -> Result<Note> {
-    let key_check = installation.vault.seal(&KEY_CHECK, b"this is the key")?;
-    let settings = installation.control.all_app_settings(&environment.name);
+    let mut settings = installation.control.app_settings().await?;
     Ok(Note {
         made_at: now(),
-        key_check,
+        key_check: key_check(&installation.vault)?,
         name: environment.name.clone(),
         client_id: environment.client_id.clone(),
         client_secret_sealed: environment.client_secret_sealed.clone(),
         old_secret: environment.old_secret.clone(),
         app_keys: environment.app_keys,
         created_at: environment.created_at,
-        settings: settings.await?,
+        settings: settings.remove(&environment.name).unwrap_or_default(),
     })
 }
 
@@ -164,12 +163,12 @@ pub(crate) fn restore(data: &Path, config: &Config, restore: Restore<'_>) -> Res
         let note = read_note(data, restore.file).await?;
         let name = restore.name.clone().unwrap_or_else(|| note.name.clone());
         ensure!(is_name(&name), "`{name}` can't name an environment");
-        let installation = Installation::open(config, data, true, Migrate::Run).await?;
+        let installation = Installation::open(config, data, true).await?;
         let url = restore.database_url.as_deref();
-        installation
-            .check_free(&name, Some(&note.client_id), url.is_some())
-            .await?;
         let location = installation.new_location(&name, url)?;
+        installation
+            .check_free(&name, Some(&note.client_id))
+            .await?;
         check_empty(&installation, &location).await?;
         let environment = environment(&installation.vault, &note, &name, &restore)?;
         let settings = settings(&installation.vault, &note, &name)?;

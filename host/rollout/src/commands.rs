@@ -13,8 +13,8 @@ use rollout_catalog::Catalog;
 use rollout_catalog::manifest::SlotScope;
 use rollout_connectors::{Connector, app_slot_context};
 use rollout_sandbox::Sandbox;
-use rollout_server::token;
-use rollout_store::{AppSetting, Location, Migrate, SettingKind};
+use rollout_server::token::{self, Scope};
+use rollout_store::{AppSetting, Location, SettingKind};
 use rollout_vault::Vault;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ pub(crate) fn env_create(
     as_json: bool,
 ) -> Result<()> {
     block_on(async {
-        let installation = Installation::open(config, data, true, Migrate::Run).await?;
+        let installation = Installation::open(config, data, true).await?;
         let made = installation.make_environment(wanted).await?;
         if as_json {
             println!("{made}");
@@ -54,7 +54,7 @@ pub(crate) fn env_create(
 
 pub(crate) fn env_list(data: &Path, config: &Config, as_json: bool) -> Result<()> {
     block_on(async {
-        let installation = Installation::open(config, data, false, Migrate::Run).await?;
+        let installation = Installation::open(config, data, false).await?;
         let environments = installation.control.environments().await?;
         if as_json {
             let mut shown = Vec::new();
@@ -92,7 +92,7 @@ pub(crate) fn token(
     ttl: Duration,
 ) -> Result<()> {
     block_on(async {
-        let opened = Installation::open(config, data, false, Migrate::Run).await?;
+        let opened = Installation::open(config, data, false).await?;
         let environment = opened.environment(environment).await?;
         let (subject, scope) = match (subject, admin) {
             (Some(subject), false) => (Some(subject), None),
@@ -117,21 +117,25 @@ pub(crate) fn token(
 
 pub(crate) fn token_verify(data: &Path, config: &Config, text: &str) -> Result<()> {
     block_on(async {
-        let opened = Installation::open(config, data, false, Migrate::Run).await?;
+        let opened = Installation::open(config, data, false).await?;
         let environments = opened.control.environments().await?;
         let issuer = token::issuer(text)?;
+        let default = &config.auth.default_environment;
+        // As hosts look for it.
         let environment = match (&issuer, environments.as_slice()) {
             (Some(issuer), all) => all
                 .iter()
                 .find(|one| one.client_id == *issuer)
                 .with_context(|| format!("no environment has the client id `{issuer}` (`iss`)"))?,
-            (None, [only]) => only,
-            (None, all) => {
-                let name = &config.auth.default_environment;
-                all.iter().find(|one| one.name == *name).context(
-                    "the token has no `iss`, there are several environments, and auth.default_environment names none of them",
-                )?
+            (None, all) if !default.is_empty() => {
+                all.iter().find(|one| one.name == *default).with_context(|| {
+                    format!("the token has no `iss`, and auth.default_environment is `{default}`, which is no environment")
+                })?
             }
+            (None, [only]) => only,
+            (None, _) => bail!(
+                "the token has no `iss`, there is more than one environment, or none, and auth.default_environment is not set"
+            ),
         };
         let secrets = opened.valid_secrets(environment)?;
         let secrets: Vec<&[u8]> = secrets.iter().map(String::as_bytes).collect();
@@ -141,9 +145,12 @@ pub(crate) fn token_verify(data: &Path, config: &Config, text: &str) -> Result<(
         println!(
             "valid in environment `{}` for {left} s more, {}",
             environment.name,
-            match &claims.subject {
-                Some(subject) => format!("for the consumer `{subject}`"),
-                None => "for the whole environment".to_owned(),
+            match &claims.scope {
+                Scope::Consumer(consumer) => format!("for the consumer `{consumer}`"),
+                Scope::Environment => "for the whole environment".to_owned(),
+                Scope::Proxy { sub } => format!(
+                    "for the proxy only, as the consumer `{sub}`: the API answers 403 `forbidden`"
+                ),
             }
         );
         Ok(())
@@ -216,7 +223,7 @@ pub(crate) fn connector_configure(
     settings: &[String],
 ) -> Result<()> {
     serve::runtime()?.block_on(async {
-        let opened = Installation::open(config, data, false, Migrate::Run).await?;
+        let opened = Installation::open(config, data, false).await?;
         let environment = opened.environment(environment).await?;
         let registry = serve::load_connectors(config).await?;
         let connector = registry.get(key).with_context(|| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Subcommand;
 use rollout_connectors::client_secret_context;
-use rollout_store::{AppKeys, CustomerSchemas, Environment, Location, Migrate, StoreError, after};
+use rollout_store::{AppKeys, CustomerSchemas, Environment, Location, StoreError, after};
 use serde_json::json;
 
 use crate::backups::{self, Restore};
@@ -193,7 +193,7 @@ fn delete(
     schemas: CustomerSchemas,
 ) -> Result<()> {
     block_on(async {
-        let installation = Installation::open(config, data, false, Migrate::Run).await?;
+        let installation = Installation::open(config, data, false).await?;
         let environment = installation.environment(name).await?;
         let location = installation.location(&environment)?;
         if !yes {
@@ -272,7 +272,7 @@ fn rotate_secret(
     as_json: bool,
 ) -> Result<()> {
     block_on(async {
-        let installation = Installation::open(config, data, false, Migrate::Run).await?;
+        let installation = Installation::open(config, data, false).await?;
         let environment = installation.environment(name).await?;
         let secret = secret.unwrap_or_else(new_secret);
         check_secret(&secret)?;
@@ -311,7 +311,7 @@ fn rotate_secret(
 
 fn finish_rotation(data: &Path, config: &Config, name: &str, as_json: bool) -> Result<()> {
     block_on(async {
-        let installation = Installation::open(config, data, false, Migrate::Run).await?;
+        let installation = Installation::open(config, data, false).await?;
         let environment = installation.environment(name).await?;
         ensure!(
             installation.control.finish_rotation(name).await?,
@@ -331,7 +331,7 @@ fn finish_rotation(data: &Path, config: &Config, name: &str, as_json: bool) -> R
 
 fn resume(data: &Path, config: &Config, name: &str) -> Result<()> {
     block_on(async {
-        let installation = Installation::open(config, data, false, Migrate::Run).await?;
+        let installation = Installation::open(config, data, false).await?;
         installation.environment(name).await?;
         ensure!(
             installation.control.resume_environment(name).await?,

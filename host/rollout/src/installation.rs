@@ -49,8 +49,6 @@ pub(crate) struct Wanted<'a> {
     pub(crate) client_secret: Option<String>,
     pub(crate) database_url: Option<String>,
     pub(crate) app_keys: AppKeys,
-    /// Nothing goes out until somebody says so.
-    pub(crate) held: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -62,21 +60,15 @@ impl<'a> Wanted<'a> {
             client_secret: None,
             database_url: None,
             app_keys: AppKeys::Canonical,
-            held: false,
         }
     }
 }
 
 impl Installation {
     /// Opens it; `create` makes one where there is none.
-    pub(crate) async fn open(
-        config: &Config,
-        path: &Path,
-        create: bool,
-        migrate: Migrate,
-    ) -> Result<Self> {
+    pub(crate) async fn open(config: &Config, path: &Path, create: bool) -> Result<Self> {
         let data = DataDir::open(path, create)?;
-        Self::in_dir(config, data, create, migrate).await
+        Self::in_dir(config, data, create, Migrate::Run).await
     }
 
     /// The same in a data directory that is open.
@@ -105,8 +97,7 @@ impl Installation {
             .await
             .with_context(|| format!("the control database {control_at}"))?;
         let vault = data.vault(!control.has_key_check().await?)?;
-        let sealed = vault.seal(&KEY_CHECK, b"this is the key")?;
-        let there = control.key_check(&sealed).await?;
+        let there = control.key_check(&key_check(&vault)?).await?;
         vault.open(&KEY_CHECK, &there).with_context(|| {
             format!(
                 "the key in {} is not the one that this installation's secrets are sealed with: \
@@ -166,14 +157,8 @@ impl Installation {
         .with_context(|| format!("the database {location} of `{}`", environment.name))
     }
 
-    /// Refuses a name or client id that is taken, and a database of its own where
-    /// all hosts have to reach it.
-    pub(crate) async fn check_free(
-        &self,
-        name: &str,
-        client_id: Option<&str>,
-        has_database: bool,
-    ) -> Result<()> {
+    /// Refuses a name or client id that is taken.
+    pub(crate) async fn check_free(&self, name: &str, client_id: Option<&str>) -> Result<()> {
         ensure!(
             self.control.environment(name).await?.is_none(),
             "there is an environment `{name}` already"
@@ -186,20 +171,27 @@ impl Installation {
                 owner.name
             );
         }
-        ensure!(
-            has_database || !self.control.is_shared(),
-            "the control database is on Postgres, so that several hosts can serve; name a \
-             database that all of them reach: --database-url postgres://USER:PASSWORD@HOST:5432/DATABASE"
-        );
         Ok(())
     }
 
-    /// Where the records of an environment will be that is not entered yet.
+    /// Where the records of an environment will be that is not entered yet. A file is
+    /// one of the data directory, and only where no other host has to reach it.
     pub(crate) fn new_location(&self, name: &str, url: Option<&str>) -> Result<Location> {
-        Ok(match url {
-            Some(url) => Location::parse(url)?,
-            None => Location::File(self.data.environment(name)),
-        })
+        let Some(url) = url else {
+            ensure!(
+                !self.control.is_shared(),
+                "the control database is on Postgres, so that several hosts can serve; name a \
+                 database that all of them reach: --database-url postgres://USER:PASSWORD@HOST:5432/DATABASE"
+            );
+            return Ok(Location::File(self.data.environment(name)));
+        };
+        match Location::parse(url)? {
+            Location::File(_) => bail!(
+                "--database-url names a Postgres database; without it the records are in a file \
+                 of the data directory"
+            ),
+            postgres => Ok(postgres),
+        }
     }
 
     /// An environment's client secret.
@@ -252,22 +244,14 @@ impl Installation {
         if let Some(secret) = &wanted.client_secret {
             check_secret(secret)?;
         }
-        let (client_id, url) = (&wanted.client_id, &wanted.database_url);
-        self.check_free(name, client_id.as_deref(), url.is_some())
-            .await?;
-        if self.control.is_shared()
-            && let Some(url) = &wanted.database_url
-            && let Location::File(_) = Location::parse(url)?
-        {
-            bail!("other hosts can't reach a file: name a Postgres database");
-        }
+        let location = self.new_location(name, wanted.database_url.as_deref())?;
+        self.check_free(name, wanted.client_id.as_deref()).await?;
         let client_id = wanted
             .client_id
             .unwrap_or_else(|| format!("ci_{}", random(15)));
         let client_secret = wanted.client_secret.unwrap_or_else(new_secret);
         let context = client_secret_context(name);
         let client_secret_sealed = self.vault.seal(&context, client_secret.as_bytes())?;
-        let location = self.new_location(name, wanted.database_url.as_deref())?;
         if wanted.database_url.is_some() {
             // Wrong URLs and missing rights are found before anything is entered.
             let catalog = Catalog::embedded()?;
@@ -292,7 +276,7 @@ impl Installation {
                 client_secret_sealed,
                 database_url_sealed: url.transpose()?,
                 app_keys: wanted.app_keys,
-                held: wanted.held,
+                held: false,
             })
             .await?;
         Ok(json!({
@@ -302,6 +286,11 @@ impl Installation {
             "databaseUrl": location.url(),
         }))
     }
+}
+
+/// What shows later whether a key is this vault's.
+pub(crate) fn key_check(vault: &Vault) -> Result<String> {
+    Ok(vault.seal(&KEY_CHECK, b"this is the key")?)
 }
 
 /// A client secret of an operator's own has some length to it.

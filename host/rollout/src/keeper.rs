@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rollout_connectors::{Connectors, Environment, Environments};
+use rollout_store::AppSetting;
 use rollout_work::House;
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
@@ -18,6 +19,9 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// What the control database is called among the troubles; no environment is.
 const CONTROL: &str = "";
+
+/// What an environment has set for connectors, each with its connector.
+type Settings = Vec<(String, AppSetting)>;
 
 /// Opens, changes and closes environments as commands and other hosts say.
 pub(crate) struct Keeper {
@@ -42,12 +46,12 @@ impl Keeper {
                 _ = looks.tick() => {
                     let all = keeper.stored().await;
                     troubles.tell(CONTROL, all.as_ref().err());
-                    for stored in all.unwrap_or_default() {
+                    for (stored, settings) in all.unwrap_or_default() {
                         if names.values().any(|name| *name == stored.name) {
                             continue;
                         }
                         let (keeper, name) = (keeper.clone(), stored.name.clone());
-                        let task = following.spawn(async move { keeper.follow(&stored).await });
+                        let task = following.spawn(async move { keeper.follow(&stored, settings).await });
                         names.insert(task.id(), name);
                     }
                 }
@@ -71,8 +75,8 @@ impl Keeper {
     /// is nothing to serve.
     pub(crate) async fn open_all(&self) -> Result<()> {
         let mut trouble = None;
-        for stored in self.stored().await? {
-            if let Err(error) = self.follow(&stored).await {
+        for (stored, settings) in self.stored().await? {
+            if let Err(error) = self.follow(&stored, settings).await {
                 tracing::warn!(environment = stored.name, "it can't be opened: {error:#}");
                 trouble = Some(error);
             }
@@ -83,9 +87,12 @@ impl Keeper {
         }
     }
 
-    /// All environments that there are. Closes those that are no longer.
-    async fn stored(&self) -> Result<Vec<rollout_store::Environment>> {
-        let all = self.installation.control.environments().await?;
+    /// All environments that there are, with their connectors' settings. Closes those
+    /// that are no longer.
+    async fn stored(&self) -> Result<Vec<(rollout_store::Environment, Settings)>> {
+        let control = &self.installation.control;
+        let all = control.environments().await?;
+        let mut settings = control.app_settings().await?;
         for open in self.environments.all() {
             let there = all
                 .iter()
@@ -97,13 +104,18 @@ impl Keeper {
                 tokio::spawn(async move { open.store().close().await });
             }
         }
-        Ok(all)
+        let with_settings = all.into_iter().map(|stored| {
+            let settings = settings.remove(&stored.name).unwrap_or_default();
+            (stored, settings)
+        });
+        Ok(with_settings.collect())
     }
 
-    async fn follow(&self, stored: &rollout_store::Environment) -> Result<()> {
-        let environment = match self.environments.by_name(&stored.name) {
+    async fn follow(&self, stored: &rollout_store::Environment, settings: Settings) -> Result<()> {
+        match self.environments.by_name(&stored.name) {
             Some(environment) => {
-                if environment.update(stored)? {
+                let set = environment.set_settings(settings);
+                if environment.update(stored)? || set {
                     tracing::info!(
                         environment = stored.name,
                         held = stored.held,
@@ -114,24 +126,18 @@ impl Keeper {
                 if environment.store().is_shared() {
                     environment.refresh().await?;
                 }
-                environment
             }
             None => {
                 let environment = self.open(stored).await?;
+                environment.set_settings(settings);
                 tracing::info!(
                     environment = stored.name,
                     held = stored.held,
                     "environment opened"
                 );
-                self.environments.add(environment.clone());
+                self.environments.add(environment);
                 self.installation.databases.signals().wake();
-                environment
             }
-        };
-        for connector in self.connectors.registry().all() {
-            environment
-                .load_settings(&self.installation.control, connector.key())
-                .await?;
         }
         Ok(())
     }

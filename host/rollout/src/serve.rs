@@ -1,7 +1,6 @@
 //! `rollout serve`: opens everything in an order in which a failure leaves
 //! nothing changed, serves, and drains when it is told to stop.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,11 +86,12 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
     let listener = TcpListener::bind(&config.server.listen)
         .await
         .with_context(|| format!("can't listen on {}", config.server.listen))?;
+    let registry = load_connectors(&config).await?;
+    let connectors = Arc::new(Connectors::new(registry, egress(&config)?, limits(&config)));
     let data = DataDir::open(path, true)?;
     let _lock = data.lock()?;
     let installation = Installation::in_dir(&config, data, true, options.migrate).await?;
     let installation = Arc::new(installation);
-    let registry = load_connectors(&config).await?;
     if let Some(shown) = installation.first_environment(FIRST).await? {
         let file = format!("{FIRST}.credentials.json");
         installation
@@ -103,7 +103,6 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
         );
     }
 
-    let connectors = Arc::new(Connectors::new(registry, egress(&config)?, limits(&config)));
     let environments = Arc::new(Environments::default());
     let keeper = Keeper {
         installation: installation.clone(),
@@ -280,14 +279,9 @@ pub(crate) async fn load_connectors(config: &Config) -> Result<Registry> {
 }
 
 fn egress(config: &Config) -> Result<Arc<Egress>> {
-    let mut upstreams = BTreeMap::new();
-    for (from, to) in &config.dev.upstreams {
-        tracing::warn!("DEVELOPMENT: traffic for {from} goes to {to}");
-        upstreams.insert(from.clone(), to.clone());
-    }
     let limits = &config.egress;
     let egress = Egress::new(EgressConfig {
-        dev_upstreams: upstreams,
+        dev_upstreams: config.dev.upstreams.clone(),
         timeout: limits.timeout,
         request_bytes: limits.request_bytes,
         response_bytes: limits.response_bytes,

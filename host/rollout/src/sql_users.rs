@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Subcommand;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rollout_catalog::Catalog;
-use rollout_store::{CustomerSchemas, Environment, Location, Migrate, StoreError};
+use rollout_store::{CustomerSchemas, Environment, Location, StoreError};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -58,7 +58,7 @@ pub(crate) enum SqlUserCommand {
 
 pub(crate) fn run(data: &Path, config: &Config, command: SqlUserCommand) -> Result<()> {
     block_on(async {
-        let installation = Installation::open(config, data, false, Migrate::Run).await?;
+        let installation = Installation::open(config, data, false).await?;
         match command {
             SqlUserCommand::Create { name, json } => create(&installation, &name, json).await,
             SqlUserCommand::List { json } => list(&installation, json).await,

@@ -7,10 +7,8 @@ use axum::extract::{Path, Request, State};
 use http::{HeaderMap, StatusCode};
 use rollout_catalog::Issue;
 use rollout_connectors::{Change, Connect, ConnectError, Environment, Live, Readiness};
-use rollout_store::{CredentialStatus, StoreError, SyncRow, SyncStatus};
+use rollout_store::{CredentialStatus, StoreError, SyncRow, SyncStatus, api_time};
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::asker::Asker;
 use crate::edge::{Query, read_json};
@@ -30,14 +28,20 @@ pub(crate) async fn list(
     let app = query
         .text("appKey")
         .map(rollout_catalog::manifest::fold_key);
-    let mut credentials = Vec::new();
-    for live in asker.credentials().await? {
-        let key = rollout_catalog::manifest::fold_key(&live.credential.app_key);
-        if app.as_ref().is_none_or(|app| *app == key) {
-            credentials.push(shown(&asker.environment, &live, profile).await?);
-        }
-    }
-    Ok(Json(Value::Array(credentials)))
+    let mut all = asker.credentials().await?;
+    all.retain(|live| {
+        let key = || rollout_catalog::manifest::fold_key(&live.credential.app_key);
+        app.as_ref().is_none_or(|app| *app == key())
+    });
+    let ids: Vec<String> = all.iter().map(|live| live.credential.id.clone()).collect();
+    let rows = asker.environment.store().sync_rows_of(&ids).await;
+    let rows = rows.map_err(ApiError::store_unavailable)?;
+    let credentials = all.iter().map(|live| {
+        let rows = rows.get(&live.credential.id);
+        let rows = rows.map(Vec::as_slice).unwrap_or_default();
+        shown(&asker.environment, live, rows, profile)
+    });
+    Ok(Json(credentials.collect()))
 }
 
 /// One account.
@@ -51,7 +55,7 @@ pub(crate) async fn read(
         .credential(&id)
         .await?
         .ok_or_else(ApiError::not_found)?;
-    shown(&asker.environment, &live, true).await.map(Json)
+    show(&asker, &live).await
 }
 
 /// Connects an account: what was entered is proven with the app first.
@@ -130,7 +134,13 @@ async fn answer(
     connected: Result<Arc<Live>, ConnectError>,
 ) -> Result<Json<Value>, ApiError> {
     let live = connected.map_err(refused)?;
-    shown(&asker.environment, &live, true).await.map(Json)
+    show(asker, &live).await
+}
+
+async fn show(asker: &Asker, live: &Live) -> Result<Json<Value>, ApiError> {
+    let rows = asker.environment.store().sync_rows(&live.credential.id);
+    let rows = rows.await.map_err(ApiError::store_unavailable)?;
+    Ok(Json(shown(&asker.environment, live, &rows, true)))
 }
 
 /// While connecting, the person who typed the key is the one who reads this.
@@ -159,27 +169,22 @@ fn refused(error: ConnectError) -> ApiError {
     }
 }
 
-async fn shown(environment: &Environment, live: &Live, profile: bool) -> Result<Value, ApiError> {
+fn shown(environment: &Environment, live: &Live, rows: &[SyncRow], profile: bool) -> Value {
     let credential = &live.credential;
-    let rows = environment
-        .store()
-        .sync_rows(&credential.id)
-        .await
-        .map_err(ApiError::store_unavailable)?;
     let (status, reason) = match &credential.status {
         CredentialStatus::Ok => ("ok", None),
         CredentialStatus::Broken(reason) => ("broken", Some(reason)),
     };
     let mut shown = json!({
         "id": credential.id,
-        "createdAt": api_time(credential.created_at),
+        "createdAt": api_time(credential.created_at).ok(),
         "appKey": environment.shown_key(&credential.app_key),
         "label": credential.label,
         "avatar": credential.avatar,
         "plan": credential.plan,
         "entitiesToSync": credential.entities_to_sync,
         "status": status,
-        "sync": sync(live, &rows),
+        "sync": sync(live, rows),
     });
     if let Some(shown) = shown.as_object_mut() {
         if let Some(reason) = reason {
@@ -189,7 +194,7 @@ async fn shown(environment: &Environment, live: &Live, profile: bool) -> Result<
             shown.insert("profile".into(), json!({"accountName": credential.label}));
         }
     }
-    Ok(shown)
+    shown
 }
 
 /// How far the account's entities are, in the terms in which they can be read:
@@ -215,7 +220,7 @@ fn sync(live: &Live, rows: &[SyncRow]) -> Value {
                 entity.insert("error".into(), json!(error));
             }
             if let Some(done) = row.schedule.first_done_at {
-                entity.insert("firstCompletedAt".into(), json!(api_time(done)));
+                entity.insert("firstCompletedAt".into(), json!(api_time(done).ok()));
             }
         }
         entities.insert(row.entity.clone(), entity);
@@ -238,15 +243,6 @@ fn sync(live: &Live, rows: &[SyncRow]) -> Value {
         "pending"
     };
     json!({"status": status, "entities": entities})
-}
-
-/// A time in milliseconds since 1970 as the API writes it.
-fn api_time(millis: i64) -> Option<String> {
-    let seconds = millis.div_euclid(1000);
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()?
-        .format(&Rfc3339)
-        .ok()
 }
 
 async fn object(request: Request, limit: usize) -> Result<Map<String, Value>, ApiError> {

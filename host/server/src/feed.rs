@@ -67,15 +67,18 @@ async fn answer(
         more,
         first,
     } = found.map_err(ApiError::store_unavailable)?;
-    let belongs = |event: &&Event| match account {
-        None => true,
-        Some((category, _)) => entity_of(host.catalog(), category, event).is_some(),
+    let catalog = host.catalog();
+    let categories: Vec<Category> = match account {
+        Some((category, _)) => vec![category],
+        None => catalog.categories().collect(),
     };
-    let shown: Vec<Value> = events
-        .iter()
-        .filter(belongs)
-        .map(|event| shown(host, environment, event))
-        .collect();
+    let shown = events.iter().filter_map(|event| {
+        let place = place_of(catalog, &categories, event);
+        // An account is told of what it can read in its category.
+        let told = account.is_none() || place.is_some();
+        told.then(|| shown(host, environment, event, place))
+    });
+    let shown: Vec<Value> = shown.collect();
     Ok(Json(json!({
         "_metadata": {
             "collection": "events",
@@ -89,15 +92,26 @@ async fn answer(
     })))
 }
 
-/// The path of an event's entity in a category.
-fn entity_of<'a>(catalog: &'a Catalog, category: Category, event: &Event) -> Option<&'a str> {
-    let mut entities = catalog.entities();
-    let entity = entities
-        .find(|entity| entity.name == event.kind && entity.categories.contains(&category))?;
-    Some(&entity.path)
+/// Where an event's records are read: the first of these categories that has its
+/// entity, and the entity's path there.
+fn place_of<'a>(
+    catalog: &'a Catalog,
+    categories: &[Category],
+    event: &Event,
+) -> Option<(Category, &'a str)> {
+    categories.iter().find_map(|category| {
+        let mut entities = catalog.entities_of(*category);
+        let entity = entities.find(|entity| entity.name == event.kind)?;
+        Some((*category, entity.path.as_str()))
+    })
 }
 
-fn shown(host: &Host, environment: &Environment, event: &Event) -> Value {
+fn shown(
+    host: &Host,
+    environment: &Environment,
+    event: &Event,
+    place: Option<(Category, &str)>,
+) -> Value {
     let mut shown = Map::new();
     let mut put = |name: &str, value: Value| {
         shown.insert(name.to_owned(), value);
@@ -115,12 +129,7 @@ fn shown(host: &Host, environment: &Environment, event: &Event) -> Value {
         return Value::Object(shown);
     }
     put("resourceIds", event.ids.clone().into());
-    let catalog = host.catalog();
-    let path = catalog
-        .categories()
-        .into_iter()
-        .find_map(|category| Some((category, entity_of(catalog, category, event)?)));
-    if let Some((category, path)) = path {
+    if let Some((category, path)) = place {
         let base = &host.settings.public_url;
         let ids = event.ids.join(",");
         put(

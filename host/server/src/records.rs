@@ -122,25 +122,25 @@ impl Resource {
                 None => ApiError::data_not_ready("It is about to be synced."),
             });
         };
-        let core = live.all_readiness().into_iter().filter(|(name, _)| {
-            let entity = host.catalog().by_name(name);
-            entity.is_some_and(|entity| entity.core) && *name != self.entity.name
-        });
+        let name = self.entity.name.as_str();
+        let core = host.catalog().names();
+        let core = core.filter(|entity| entity.core && entity.name != name);
+        let core = core.filter_map(|one| Some((one.name.as_str(), live.readiness(&one.name)?)));
         let mut coming = false;
-        for (name, readiness) in core.chain([(self.entity.name.clone(), own)]) {
+        for (of, readiness) in core.chain([(name, own)]) {
             match readiness {
                 Readiness::Complete => {}
-                Readiness::Unavailable(reason) if name == self.entity.name => {
+                Readiness::Unavailable(reason) if of == name => {
                     return Err(ApiError::entity_unavailable(reason));
                 }
                 // Of another entity: it doesn't hold this one up.
                 Readiness::Unavailable(_) => {}
                 Readiness::Failed(reason) if !partial => {
-                    return Err(ApiError::first_sync_failed(format!("{name}: {reason}")));
+                    return Err(ApiError::first_sync_failed(format!("{of}: {reason}")));
                 }
                 Readiness::Syncing if !partial => {
                     return Err(ApiError::data_not_ready(format!(
-                        "The first sync of {name} is not complete; GET /api/credentials shows how far it is."
+                        "The first sync of {of} is not complete; GET /api/credentials shows how far it is."
                     )));
                 }
                 Readiness::Failed(_) | Readiness::Syncing => coming = true,

@@ -6,15 +6,15 @@
 //! become visible in their order and nothing is passed over.
 
 use crate::database::{Tx, query};
-use crate::{Credential, EnvStore, Result, now};
+use crate::{EnvStore, Result, now};
 
 /// What changed behind a number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changes {
     /// What to ask for next.
     pub upto: i64,
-    /// Credentials that are new or changed.
-    pub changed: Vec<Credential>,
+    /// Credentials that are new or changed, by id.
+    pub changed: Vec<String>,
     /// Credentials that are gone.
     pub departed: Vec<String>,
 }
@@ -65,7 +65,7 @@ impl EnvStore {
         let upto = query("SELECT value FROM host_counters WHERE name = 'changes'")
             .one(&mut tx)
             .await?;
-        let changed = query("SELECT * FROM host_credentials WHERE changed > $1 ORDER BY changed")
+        let changed = query("SELECT id FROM host_credentials WHERE changed > $1 ORDER BY changed")
             .bind(after)
             .all(&mut tx)
             .await?;

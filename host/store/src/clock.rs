@@ -31,8 +31,9 @@ pub fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A time as the API writes it, `2025-07-02T15:19:21Z`.
-pub(crate) fn api_time(millis: i64) -> Result<String> {
+/// A time in milliseconds since 1970 as the API writes it, `2025-07-02T15:19:21Z`.
+/// [`StoreError::Limit`] if it lies outside of the years 0 to 9999.
+pub fn api_time(millis: i64) -> Result<String> {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000))
         .ok()

@@ -3,12 +3,14 @@
 
 mod standing;
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::database::{Databases, Db, FromRow, Location, Purpose, Row, query};
+use crate::database::{Databases, Db, FromRow, Location, Purpose, Row, Tx, query};
 use crate::dialect::Dialect;
 use crate::migrations::{self, Migrate, Patience};
-use crate::{Result, StoreError, now};
+use crate::{Result, now};
 
 /// How app keys are written in an environment's answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,51 +228,27 @@ impl Control {
             held: new.held,
             created_at: now(),
         };
-        let mut tx = self.db.write().await?;
-        query(
-            "INSERT INTO host_environments \
-             (name, client_id, client_secret_sealed, database_url_sealed, app_keys, created_at, held) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(&environment.name)
-        .bind(&environment.client_id)
-        .bind(&environment.client_secret_sealed)
-        .bind(&environment.database_url_sealed)
-        .bind(environment.app_keys.as_str())
-        .bind(environment.created_at)
-        .bind(i64::from(environment.held))
-        .execute(&mut tx)
-        .await
-        .map_err(|error| match error {
-            StoreError::Conflict(_) => {
-                StoreError::Conflict("an environment with this name or client id")
-            }
-            other => other,
-        })?;
-        self.db.commit(tx).await?;
+        self.restore_environment(&environment, &[]).await?;
         Ok(environment)
     }
 
-    /// A connector's settings in an environment, by name.
-    pub async fn app_settings(
-        &self,
-        environment: &str,
-        connector: &str,
-    ) -> Result<Vec<AppSetting>> {
-        let rows: Vec<(String, String, String)> = query(
-            "SELECT name, kind, value FROM host_app_settings \
-             WHERE environment = $1 AND connector = $2 ORDER BY name",
+    /// The settings of all connectors by environment, each with its connector, in
+    /// the order of connectors and names. Environments without any are not there.
+    pub async fn app_settings(&self) -> Result<HashMap<String, Vec<(String, AppSetting)>>> {
+        let rows: Vec<(String, String, String, String, String)> = query(
+            "SELECT environment, connector, name, kind, value FROM host_app_settings \
+             ORDER BY environment, connector, name",
         )
-        .bind(environment)
-        .bind(connector)
         .all(&self.db)
         .await?;
-        let setting = |(name, kind, value): (String, String, String)| AppSetting {
-            name,
-            kind: SettingKind::of(&kind),
-            value,
-        };
-        Ok(rows.into_iter().map(setting).collect())
+        let mut settings: HashMap<String, Vec<(String, AppSetting)>> = HashMap::new();
+        for (environment, connector, name, kind, value) in rows {
+            let kind = SettingKind::of(&kind);
+            let setting = AppSetting { name, kind, value };
+            let of_environment = settings.entry(environment).or_default();
+            of_environment.push((connector, setting));
+        }
+        Ok(settings)
     }
 
     /// Stores settings; those with other names stay.
@@ -282,19 +260,29 @@ impl Control {
     ) -> Result<()> {
         let mut tx = self.db.write().await?;
         for setting in settings {
-            query(
-                "INSERT INTO host_app_settings (environment, connector, name, kind, value) \
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment, connector, name) \
-                 DO UPDATE SET kind = excluded.kind, value = excluded.value",
-            )
-            .bind(environment)
-            .bind(connector)
-            .bind(&setting.name)
-            .bind(setting.kind.as_str())
-            .bind(&setting.value)
-            .execute(&mut tx)
-            .await?;
+            put_setting(&mut tx, environment, connector, setting).await?;
         }
         self.db.commit(tx).await
     }
+}
+
+async fn put_setting(
+    tx: &mut Tx,
+    environment: &str,
+    connector: &str,
+    setting: &AppSetting,
+) -> Result<()> {
+    let put = query(
+        "INSERT INTO host_app_settings (environment, connector, name, kind, value) \
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment, connector, name) \
+         DO UPDATE SET kind = excluded.kind, value = excluded.value",
+    );
+    put.bind(environment)
+        .bind(connector)
+        .bind(&setting.name)
+        .bind(setting.kind.as_str())
+        .bind(&setting.value)
+        .execute(tx)
+        .await
+        .map(drop)
 }

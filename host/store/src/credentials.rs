@@ -280,37 +280,6 @@ impl EnvStore {
             .await
     }
 
-    /// The credential of this id, if the consumer has it.
-    pub async fn credential_of(&self, consumer_id: &str, id: &str) -> Result<Option<Credential>> {
-        query(
-            "SELECT c.* FROM host_credentials c \
-             JOIN host_credential_consumers s ON s.credential_id = c.id \
-             WHERE s.consumer_id = $1 AND c.id = $2",
-        )
-        .bind(consumer_id)
-        .bind(id)
-        .optional(&self.db)
-        .await
-    }
-
-    /// The credentials of a consumer, oldest first; of one app, if named.
-    pub async fn credentials_of(
-        &self,
-        consumer_id: &str,
-        app_key: Option<&str>,
-    ) -> Result<Vec<Credential>> {
-        query(
-            "SELECT c.* FROM host_credentials c \
-             JOIN host_credential_consumers s ON s.credential_id = c.id \
-             WHERE s.consumer_id = $1 AND c.app_key = coalesce($2, c.app_key) \
-             ORDER BY c.created_at, c.id",
-        )
-        .bind(consumer_id)
-        .bind(app_key)
-        .all(&self.db)
-        .await
-    }
-
     /// Every credential of the environment, oldest first.
     pub async fn all_credentials(&self) -> Result<Vec<Credential>> {
         query("SELECT * FROM host_credentials ORDER BY created_at, id")
@@ -326,22 +295,6 @@ impl EnvStore {
         external_id: &str,
     ) -> Result<Option<Credential>> {
         find(&self.db, consumer_id, app_key, external_id).await
-    }
-
-    /// The consumers that have a credential, by id.
-    pub async fn consumers_of(&self, credential_id: &str) -> Result<Vec<Consumer>> {
-        let rows: Vec<(String, String)> = query(
-            "SELECT u.id, u.key FROM host_consumers u \
-             JOIN host_credential_consumers s ON s.consumer_id = u.id \
-             WHERE s.credential_id = $1 ORDER BY u.id",
-        )
-        .bind(credential_id)
-        .all(&self.db)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, key)| Consumer { id, key })
-            .collect())
     }
 
     /// Gives a credential to one more consumer.

@@ -24,7 +24,7 @@ const STAMP_BLOCK: i64 = 1000;
 #[derive(Debug)]
 pub struct EnvStore {
     pub(crate) db: Db,
-    pub(crate) jobs: Jobs,
+    pub(crate) jobs: &'static Jobs,
     pub(crate) outbox: Outbox,
     tables: Tables,
     stamps: Mutex<Stamps>,
@@ -64,7 +64,7 @@ impl EnvStore {
             }
         };
         Ok(Self {
-            jobs: Jobs::new(db.dialect()),
+            jobs: Jobs::of(db.dialect()),
             outbox: Outbox::new(db.dialect()),
             db,
             tables,

@@ -15,11 +15,15 @@
 //! behind those that were due before. Whoever changes a lane's jobs locks the
 //! lane's row, so that no due time is lost between two of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+mod statements;
 
-use crate::database::{FromRow, Row, Tx, Value, query, statement};
-use crate::dialect::{Dialect, Insert, Type};
+use std::collections::{BTreeSet, HashSet};
+
+use crate::database::{Row, Tx, query, statement};
+use crate::dialect::Dialect;
 use crate::{EnvStore, Result, StoreError};
+pub(crate) use statements::Jobs;
+use statements::LANE_DUE;
 
 /// A kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,122 +84,25 @@ pub struct Lease {
     pub attempts: i64,
 }
 
-struct Claimed(i64, i64, String, String, i64, i64);
-
-impl FromRow for Claimed {
-    fn read(row: &Row) -> Result<Self> {
-        Ok(Self(
-            row.get("id")?,
-            row.get("token")?,
-            row.get("lane")?,
-            row.get("name")?,
-            row.get("due_at")?,
-            row.get("attempts")?,
-        ))
-    }
-}
-
-impl Claimed {
-    fn lease(self, queue: Queue) -> Lease {
-        let Self(id, token, lane, name, due_at, attempts) = self;
-        Lease {
-            id,
-            token,
-            queue,
-            lane,
-            name,
-            due_at,
-            attempts,
-        }
-    }
-}
-
-/// The statements, made once for a database.
-#[derive(Debug)]
-pub(crate) struct Jobs {
-    enter: Insert,
-    enter_lanes: Insert,
-}
-
-impl Jobs {
-    pub(crate) fn new(dialect: Dialect) -> Self {
-        let jobs = [
-            ("queue", Type::Text),
-            ("lane", Type::Text),
-            ("name", Type::Text),
-            ("due_at", Type::Integer),
-        ];
-        let lanes = [
-            ("queue", Type::Text),
-            ("lane", Type::Text),
-            ("due_at", Type::Integer),
-        ];
-        Self {
-            enter: Insert::new(
-                dialect,
-                "host_jobs",
-                &jobs,
-                &dialect.text(
-                    "ON CONFLICT (queue, name) DO UPDATE SET \
-                     due_at = CASE WHEN host_jobs.lease_until IS NULL \
-                     THEN {least}(host_jobs.due_at, excluded.due_at) ELSE host_jobs.due_at END, \
-                     again_at = CASE WHEN host_jobs.lease_until IS NULL THEN host_jobs.again_at \
-                     ELSE {least}(coalesce(host_jobs.again_at, excluded.due_at), excluded.due_at) END",
-                ),
-            ),
-            enter_lanes: Insert::new(
-                dialect,
-                "host_lanes",
-                &lanes,
-                &dialect.text(
-                    "ON CONFLICT (queue, lane) DO UPDATE SET due_at = \
-                     {least}(coalesce(host_lanes.due_at, excluded.due_at), excluded.due_at)",
-                ),
-            ),
-        }
-    }
-
-    /// Enters jobs in the transaction that makes them necessary. Two of them
-    /// must not have one name.
-    pub(crate) async fn enter(&self, tx: &mut Tx, queue: Queue, jobs: Vec<NewJob>) -> Result<()> {
-        let text = |text: &str| Value::from(text);
-        let mut lanes: BTreeMap<String, i64> = BTreeMap::new();
-        let mut rows = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let due = lanes.entry(job.lane.clone()).or_insert(job.due_at);
-            *due = (*due).min(job.due_at);
-            let row = vec![
-                text(queue.name),
-                job.lane.into(),
-                (&job.name).into(),
-                job.due_at.into(),
-            ];
-            rows.push((job.name, row));
-        }
-        // In the order of their names, so that two who enter wait for each other
-        // in one direction only.
-        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let rows = rows.into_iter().map(|(_, row)| row).collect();
-        self.enter.run(tx, rows).await?;
-        let lanes = lanes
-            .into_iter()
-            .map(|(lane, due_at)| vec![text(queue.name), lane.into(), due_at.into()]);
-        self.enter_lanes.run(tx, lanes.collect()).await
-    }
-}
-
 impl Lease {
+    fn read(queue: Queue, row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            token: row.get("token")?,
+            queue,
+            lane: row.get("lane")?,
+            name: row.get("name")?,
+            due_at: row.get("due_at")?,
+            attempts: row.get("attempts")?,
+        })
+    }
+
     /// Makes sure, at the beginning of a transaction, that the job is still this
     /// worker's, and keeps it so until the transaction ends.
     pub(crate) async fn check(&self, tx: &mut Tx) -> Result<()> {
-        let held = tx.dialect().text(
-            "SELECT id FROM host_jobs WHERE id = $1 AND token = $2 AND lease_until > {now} {held}",
-        );
-        let held: Option<i64> = statement(held)
-            .bind(self.id)
-            .bind(self.token)
-            .optional(tx)
-            .await?;
+        let check = query(&Jobs::of(tx.dialect()).check);
+        let check = check.bind(self.id).bind(self.token);
+        let held: Option<i64> = check.optional(tx).await?;
         held.map(drop).ok_or(StoreError::LeaseLost)
     }
 
@@ -222,12 +129,8 @@ impl Lease {
     }
 
     async fn once_more(&self, tx: &mut Tx, due_at: Option<i64>) -> Result<u64> {
-        let again = tx.dialect().text(
-            "UPDATE host_jobs SET worker = NULL, lease_until = NULL, again_at = NULL, attempts = 0, \
-             due_at = {least}(coalesce($3, again_at, due_at), coalesce(again_at, $3, due_at)) \
-             WHERE id = $1 AND token = $2 AND lease_until IS NOT NULL",
-        );
-        let again = statement(again).bind(self.id).bind(self.token).bind(due_at);
+        let again = query(&Jobs::of(tx.dialect()).once_more);
+        let again = again.bind(self.id).bind(self.token).bind(due_at);
         again.execute(&mut *tx).await
     }
 }
@@ -235,11 +138,8 @@ impl Lease {
 /// Holds a sync's or a write's jobs, or one of them: who locks a job and what
 /// belongs to it locks the job first, as those do who work on it.
 pub(crate) async fn hold(tx: &mut Tx, queue: Queue, lane: &str, name: Option<&str>) -> Result<()> {
-    let held = tx.dialect().text(
-        "SELECT id FROM host_jobs WHERE queue = $1 AND lane = $2 \
-         AND name = coalesce($3, name) ORDER BY id {held}",
-    );
-    let held = statement(held).bind(queue.name).bind(lane).bind(name);
+    let held = query(&Jobs::of(tx.dialect()).hold);
+    let held = held.bind(queue.name).bind(lane).bind(name);
     held.all::<i64>(tx).await.map(drop)
 }
 
@@ -262,21 +162,6 @@ pub(crate) async fn cancel_lane(tx: &mut Tx, queue: Queue, lane: &str) -> Result
     Ok(())
 }
 
-/// When a lane has something for a claim: of those that wait the first, if the
-/// lane may have one more at work, or when a lease ends.
-const LANE_DUE: &str = "
-    CASE WHEN (SELECT COUNT(*) FROM host_jobs WHERE queue = $1 AND lane = host_lanes.lane
-               AND lease_until > {now}) >= $2
-    THEN (SELECT MIN(lease_until) FROM host_jobs WHERE queue = $1 AND lane = host_lanes.lane
-          AND lease_until IS NOT NULL)
-    ELSE (SELECT MIN(due) FROM (
-            SELECT * FROM (SELECT due_at AS due FROM host_jobs WHERE queue = $1
-                AND lane = host_lanes.lane AND lease_until IS NULL ORDER BY due_at LIMIT 1) AS waits
-            UNION ALL
-            SELECT MIN(lease_until) FROM host_jobs WHERE queue = $1
-                AND lane = host_lanes.lane AND lease_until IS NOT NULL) AS dues)
-    END";
-
 /// A lane that waits for a claim already keeps its place; one that has something
 /// again goes behind those that wait, however long its jobs have been due.
 async fn refresh_lane(tx: &mut Tx, queue: Queue, lane: &str) -> Result<()> {
@@ -287,67 +172,24 @@ async fn refresh_lane(tx: &mut Tx, queue: Queue, lane: &str) -> Result<()> {
 /// lanes' rows are locked first, by a statement of its own: only what the next
 /// one sees is sure to be all.
 async fn refresh_lanes(tx: &mut Tx, queue: Queue, lanes: Vec<String>) -> Result<()> {
-    let dialect = tx.dialect();
-    let held = dialect.text(&format!(
-        "SELECT lane FROM host_lanes WHERE queue = $1 AND lane {} ORDER BY lane {{held}}",
-        dialect.in_list("$2")
-    ));
-    let held: Vec<String> = statement(held)
-        .bind(queue.name)
-        .bind(lanes)
-        .all(&mut *tx)
-        .await?;
-    let due = dialect.text(&format!(
-        "UPDATE host_lanes SET due_at = CASE WHEN {LANE_DUE} < {{now}} \
-         THEN {{least}}(coalesce(due_at, {{now}}), {{now}}) ELSE {LANE_DUE} END \
-         WHERE queue = $1 AND lane {}",
-        dialect.in_list("$3")
-    ));
-    statement(due)
+    let jobs = Jobs::of(tx.dialect());
+    let held = query(&jobs.hold_lanes).bind(queue.name).bind(lanes);
+    let held: Vec<String> = held.all(&mut *tx).await?;
+    let refresh = query(&jobs.refresh)
         .bind(queue.name)
         .bind(queue.per_lane)
-        .bind(held.clone())
-        .execute(&mut *tx)
-        .await?;
-    let gone = format!(
-        "DELETE FROM host_lanes WHERE queue = $1 AND due_at IS NULL AND lane {}",
-        dialect.in_list("$2")
-    );
-    statement(gone)
-        .bind(queue.name)
-        .bind(held)
-        .execute(&mut *tx)
-        .await
-        .map(drop)
+        .bind(held);
+    let due: Vec<(String, Option<i64>)> = refresh.all(&mut *tx).await?;
+    let idle = due.into_iter().filter(|(_, due_at)| due_at.is_none());
+    let idle: Vec<String> = idle.map(|(lane, _)| lane).collect();
+    if idle.is_empty() {
+        return Ok(());
+    }
+    let remove = query(&jobs.remove_idle).bind(queue.name).bind(idle);
+    remove.execute(&mut *tx).await.map(drop)
 }
 
 impl EnvStore {
-    /// Takes a job that was just entered, in the same transaction.
-    pub(crate) async fn take_job(
-        &self,
-        tx: &mut Tx,
-        queue: Queue,
-        name: &str,
-        worker: &str,
-        lease: i64,
-    ) -> Result<Lease> {
-        let take = tx.dialect().text(
-            "UPDATE host_jobs SET worker = $3, token = token + 1, attempts = attempts + 1, \
-             lease_until = {now} + $4 WHERE queue = $1 AND name = $2 \
-             RETURNING id, token, lane, name, due_at, attempts",
-        );
-        let taken: Claimed = statement(take)
-            .bind(queue.name)
-            .bind(name)
-            .bind(worker)
-            .bind(lease)
-            .one(&mut *tx)
-            .await?;
-        let lease = taken.lease(queue);
-        refresh_lane(tx, queue, &lease.lane).await?;
-        Ok(lease)
-    }
-
     /// Enters jobs.
     pub async fn enter_jobs(&self, queue: Queue, jobs: Vec<NewJob>) -> Result<()> {
         let mut tx = self.db.write().await?;
@@ -367,30 +209,14 @@ impl EnvStore {
         lease: i64,
     ) -> Result<Vec<Lease>> {
         let mut tx = self.db.write().await?;
-        let dialect = tx.dialect();
-        let lanes = dialect.text(
-            "SELECT lane FROM host_lanes WHERE queue = $1 AND due_at <= {now} \
-             ORDER BY due_at LIMIT $2 {locked}",
-        );
-        let lanes: Vec<String> = statement(lanes)
-            .bind(queue.name)
-            .bind(most)
-            .all(&mut tx)
-            .await?;
+        let lanes = query(&self.jobs.claim_lanes).bind(queue.name).bind(most);
+        let lanes: Vec<String> = lanes.all(&mut tx).await?;
         if lanes.is_empty() {
             return Ok(Vec::new());
         }
-        let picked: Vec<i64> = match dialect {
+        let picked: Vec<i64> = match tx.dialect() {
             Dialect::Postgres => {
-                let pick = dialect.text(
-                    "SELECT picked.id FROM unnest($2) AS lanes (lane) CROSS JOIN LATERAL ( \
-                     SELECT id FROM host_jobs WHERE queue = $1 AND lane = lanes.lane \
-                     AND due_at <= {now} AND (lease_until IS NULL OR lease_until <= {now}) \
-                     ORDER BY due_at, id LIMIT greatest(0, $3 - (SELECT COUNT(*) FROM host_jobs \
-                     WHERE queue = $1 AND lane = lanes.lane AND lease_until > {now})) {locked} \
-                     ) AS picked LIMIT $4",
-                );
-                let pick = statement(pick)
+                let pick = query(&self.jobs.pick)
                     .bind(queue.name)
                     .bind(lanes.clone())
                     .bind(queue.per_lane)
@@ -398,19 +224,13 @@ impl EnvStore {
                 pick.all(&mut tx).await?
             }
             Dialect::Sqlite => {
-                let pick = dialect.text(
-                    "SELECT id FROM host_jobs WHERE queue = $1 AND lane = $2 \
-                     AND due_at <= {now} AND (lease_until IS NULL OR lease_until <= {now}) \
-                     ORDER BY due_at, id LIMIT min($4, max(0, $3 - (SELECT COUNT(*) FROM host_jobs \
-                     WHERE queue = $1 AND lane = $2 AND lease_until > {now})))",
-                );
                 let mut picked: Vec<i64> = Vec::new();
                 for lane in &lanes {
                     let left = most - i64::try_from(picked.len()).unwrap_or(most);
                     if left <= 0 {
                         break;
                     }
-                    let pick = statement(pick.clone())
+                    let pick = query(&self.jobs.pick)
                         .bind(queue.name)
                         .bind(lane)
                         .bind(queue.per_lane)
@@ -420,44 +240,29 @@ impl EnvStore {
                 picked
             }
         };
-        let take = dialect.text(&format!(
-            "UPDATE host_jobs SET worker = $2, token = token + 1, attempts = attempts + 1, \
-             again_at = CASE WHEN again_at > {{now}} THEN again_at END, \
-             lease_until = {{now}} + $3 WHERE id {} \
-             RETURNING id, token, lane, name, due_at, attempts",
-            dialect.in_list("$1")
-        ));
-        let mut taken: Vec<Claimed> = statement(take)
-            .bind(picked)
-            .bind(worker)
-            .bind(lease)
-            .all(&mut tx)
-            .await?;
+        let mut taken = Vec::with_capacity(picked.len());
+        let take = query(&self.jobs.take).bind(picked).bind(worker).bind(lease);
+        let read = |row: Row| {
+            taken.push(Lease::read(queue, &row)?);
+            Ok(())
+        };
+        take.each(&mut tx, read).await?;
         // A lane that has more to do goes behind those that wait; so does one whose
         // jobs somebody else holds. Those that there was no room for stay.
         let full = i64::try_from(taken.len()).is_ok_and(|taken| taken >= most);
         let lanes = if full {
-            taken.iter().map(|claimed| claimed.2.clone()).collect()
+            taken.iter().map(|lease| lease.lane.clone()).collect()
         } else {
             lanes
         };
-        let served = dialect.text(&format!(
-            "UPDATE host_lanes SET due_at = CASE WHEN {LANE_DUE} < {{now}} THEN {{now}} \
-             ELSE {LANE_DUE} END WHERE queue = $1 AND lane {}",
-            dialect.in_list("$3")
-        ));
-        statement(served)
+        let served = query(&self.jobs.served)
             .bind(queue.name)
             .bind(queue.per_lane)
-            .bind(lanes)
-            .execute(&mut tx)
-            .await?;
+            .bind(lanes);
+        served.execute(&mut tx).await?;
         self.db.commit(tx).await?;
-        taken.sort_by_key(|claimed| (claimed.4, claimed.0));
-        Ok(taken
-            .into_iter()
-            .map(|claimed| claimed.lease(queue))
-            .collect())
+        taken.sort_by_key(|lease| (lease.due_at, lease.id));
+        Ok(taken)
     }
 
     /// Prolongs leases by `lease` milliseconds from now. Answers those that are
@@ -606,14 +411,37 @@ impl EnvStore {
         Ok(released)
     }
 
-    /// In how many milliseconds a queue has something to claim; none: nothing.
+    /// In how many milliseconds each of these queues has something to claim, in
+    /// their order; none: nothing.
+    pub async fn next_jobs(&self, queues: &[Queue]) -> Result<Vec<Option<i64>>> {
+        if queues.is_empty() {
+            return Ok(Vec::new());
+        }
+        let next = (1..=queues.len()).map(|at| {
+            format!(
+                "(SELECT MIN(due_at) FROM host_lanes WHERE queue = ${at} \
+                 AND due_at IS NOT NULL) - {{now}}"
+            )
+        });
+        let next = format!("SELECT {}", Vec::from_iter(next).join(", "));
+        let next = statement(self.db.dialect().text(&next));
+        let next = next.bind_all(queues.iter().map(|queue| queue.name.into()));
+        let mut waits = Vec::with_capacity(queues.len());
+        let read = |row: Row| {
+            for at in 0..queues.len() {
+                let wait: Option<i64> = row.get(at)?;
+                waits.push(wait.map(|wait| wait.max(0)));
+            }
+            Ok(())
+        };
+        next.each(&self.db, read).await?;
+        Ok(waits)
+    }
+
+    /// The same of one queue.
     pub async fn next_job_in(&self, queue: Queue) -> Result<Option<i64>> {
-        let next = self.db.dialect().text(
-            "SELECT MIN(due_at) - {now} FROM host_lanes WHERE queue = $1 AND due_at IS NOT NULL",
-        );
-        let next = statement(next).bind(queue.name);
-        let next: Option<i64> = next.one(&self.db).await?;
-        Ok(next.map(|wait| wait.max(0)))
+        let next = self.next_jobs(&[queue]).await?;
+        Ok(next.into_iter().next().flatten())
     }
 }
 

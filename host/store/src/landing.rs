@@ -15,7 +15,7 @@ mod rest;
 mod rows;
 
 pub(crate) use backlog::{Backlogs, Gathered};
-pub use one::{Change, OneRecord};
+pub use one::OneRecord;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ use crate::ids::{RecordIds, Reference};
 use crate::jobs::Lease;
 use crate::keys::Keys;
 use crate::outbox::Happened;
-use crate::sync_state::{Quarantined, Schedule, SyncPhase, reschedule};
+use crate::sync_state::{Quarantined, Readable, Schedule, SyncPhase, rescheduled};
 use crate::table::EntityTable;
 use crate::{Credential, EnvStore, Result, StoreError};
 use backlog::Backlog;
@@ -223,7 +223,7 @@ impl EnvStore {
                 true => fence.keys_behind,
                 false => backlog.as_ref().map(Backlog::behind),
             },
-            first_pass: fence.first_pass,
+            ..fence
         };
         after.settle(self, tx, &page).await?;
         outcome.records = after.records;
@@ -259,33 +259,39 @@ impl Outcome {
     }
 }
 
+/// Counts, phase and what makes it readable.
+type SyncColumns = (i64, i64, Option<i64>, String, String, Option<i64>);
+
 /// What the sync's row says; without one nothing may land.
 struct Fence {
     records: i64,
     quarantined: i64,
     keys_behind: Option<i64>,
     first_pass: bool,
+    readable: Readable,
 }
 
 impl Fence {
     async fn check(tx: &mut Tx, page: &Page<'_>) -> Result<Self> {
         // Held, so that pages of one entity land one after the other.
         let row = tx.dialect().text(
-            "SELECT records, quarantined, keys_behind, phase FROM host_sync \
-             WHERE credential_id = $1 AND entity = $2 {held}",
+            "SELECT records, quarantined, keys_behind, phase, status, first_done_at \
+             FROM host_sync WHERE credential_id = $1 AND entity = $2 {held}",
         );
-        let row: Option<(i64, i64, Option<i64>, String)> = statement(row)
+        let row: Option<SyncColumns> = statement(row)
             .bind(&page.credential.id)
             .bind(page.entity)
             .optional(&mut *tx)
             .await?;
-        let (records, quarantined, keys_behind, phase) = row.ok_or(StoreError::NotFound("sync"))?;
+        let (records, quarantined, keys_behind, phase, status, first_done_at) =
+            row.ok_or(StoreError::NotFound("sync"))?;
         let first_pass = phase == SyncPhase::First.as_str();
         Ok(Self {
             records,
             quarantined,
             keys_behind,
             first_pass,
+            readable: Readable::of(&status, first_done_at),
         })
     }
 
@@ -296,10 +302,15 @@ impl Fence {
             Cursor::At(cursor) => (true, Some(cursor.as_str())),
             Cursor::Start => (true, None),
         };
+        let schedule = page.schedule.as_ref();
         query(
             "UPDATE host_sync SET records = $3, quarantined = $4, keys_behind = $5, \
              lenient = lenient + $6, total = coalesce($7, total), \
-             cursor = CASE WHEN $8 THEN $9 ELSE cursor END \
+             cursor = CASE WHEN $8 THEN $9 ELSE cursor END, \
+             status = coalesce($10, status), phase = coalesce($11, phase), \
+             attempts = coalesce($12, attempts), \
+             error = CASE WHEN $10 IS NULL THEN error ELSE $13 END, \
+             first_done_at = CASE WHEN $10 IS NULL THEN first_done_at ELSE $14 END \
              WHERE credential_id = $1 AND entity = $2",
         )
         .bind(&page.credential.id)
@@ -312,11 +323,16 @@ impl Fence {
         .bind(page.total.filter(|_| self.first_pass))
         .bind(moved)
         .bind(cursor)
+        .bind(schedule.map(|schedule| schedule.status.as_str()))
+        .bind(schedule.map(|schedule| schedule.phase.as_str()))
+        .bind(schedule.map(|schedule| schedule.attempts))
+        .bind(schedule.and_then(|schedule| schedule.error.as_deref()))
+        .bind(schedule.and_then(|schedule| schedule.first_done_at))
         .execute(&mut *tx)
         .await?;
-        if let Some(schedule) = &page.schedule {
-            let (credential, entity) = (&page.credential.id, page.entity);
-            reschedule(store, tx, credential, entity, schedule, page.lease).await?;
+        if let Some(schedule) = schedule {
+            let sync = (page.credential.id.as_str(), page.entity);
+            rescheduled(store, tx, sync, self.readable, schedule, page.lease).await?;
         }
         Ok(())
     }

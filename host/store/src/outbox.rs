@@ -7,6 +7,8 @@
 //! follow. One worker per environment, the sequencer, moves committed rows to
 //! `host_events` and numbers them without a gap; whoever reads, reads those.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 use time::macros::format_description;
 use uuid::Uuid;
@@ -20,7 +22,7 @@ use crate::{Credential, EnvStore, Result, now};
 pub const EVENT_IDS_MAX: usize = 100;
 /// Events that one look at the feed gives.
 pub const EVENTS_MAX: u32 = 1000;
-/// Rows that the sequencer numbers in one transaction.
+/// Rows that are numbered, or cleared away, in one transaction.
 const BATCH: i64 = 500;
 /// What `host_events.kind` says of events about credentials. An entity's name
 /// stands there otherwise, and no entity has this one.
@@ -152,27 +154,42 @@ pub struct Events {
     pub first: i64,
 }
 
-/// The statement that enters rows.
+/// What an event is made of, in `host_outbox` and in `host_events`.
+const COLUMNS: [(&str, Type); 9] = [
+    ("event_id", Type::Text),
+    ("at", Type::Integer),
+    ("kind", Type::Text),
+    ("change", Type::Text),
+    ("credential_id", Type::Text),
+    ("app_key", Type::Text),
+    ("initial", Type::Integer),
+    ("ids", Type::Text),
+    ("data", Type::Text),
+];
+
+/// The statements that enter rows and number them.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     enter: Insert,
+    waiting: Arc<str>,
+    number: Arc<str>,
+    taken: Arc<str>,
 }
 
 impl Outbox {
     pub(crate) fn new(dialect: Dialect) -> Self {
-        let columns = [
-            ("event_id", Type::Text),
-            ("at", Type::Integer),
-            ("kind", Type::Text),
-            ("change", Type::Text),
-            ("credential_id", Type::Text),
-            ("app_key", Type::Text),
-            ("initial", Type::Integer),
-            ("ids", Type::Text),
-            ("data", Type::Text),
-        ];
+        let names = COLUMNS.map(|(name, _)| name).join(", ");
+        let in_1 = dialect.in_list("$1");
+        let number = format!(
+            "INSERT INTO host_events (number, {names}) SELECT \
+             (SELECT value FROM host_counters WHERE name = 'event') + row_number() OVER (ORDER BY id), \
+             {names} FROM host_outbox WHERE id {in_1}"
+        );
         Self {
-            enter: Insert::new(dialect, "host_outbox", &columns, ""),
+            enter: Insert::new(dialect, "host_outbox", &COLUMNS, ""),
+            waiting: format!("SELECT id FROM host_outbox ORDER BY id LIMIT {BATCH}").into(),
+            number: number.into(),
+            taken: format!("DELETE FROM host_outbox WHERE id {in_1}").into(),
         }
     }
 
@@ -232,29 +249,19 @@ impl EnvStore {
     /// Numbers what was committed, a batch of it; answers how much that was. For
     /// the worker that holds the sequencer's lease.
     pub async fn number_events(&self, lease: &Lease) -> Result<u64> {
-        let waiting: Option<i64> = query("SELECT id FROM host_outbox LIMIT 1")
-            .optional(&self.db)
-            .await?;
-        if waiting.is_none() {
+        // Looked for before the transaction: if another process numbers it meanwhile,
+        // that one has the lease.
+        let waiting = statement(Arc::clone(&self.outbox.waiting));
+        let ids: Vec<i64> = waiting.all(&self.db).await?;
+        if ids.is_empty() {
             return Ok(0);
         }
         let mut tx = self.db.write().await?;
         lease.check(&mut tx).await?;
-        let ids: Vec<i64> = query("SELECT id FROM host_outbox ORDER BY id LIMIT $1")
-            .bind(BATCH)
-            .all(&mut tx)
-            .await?;
-        let dialect = tx.dialect();
-        let columns = "event_id, at, kind, change, credential_id, app_key, initial, ids, data";
-        let number = format!(
-            "INSERT INTO host_events (number, {columns}) SELECT \
-             (SELECT value FROM host_counters WHERE name = 'event') + row_number() OVER (ORDER BY id), \
-             {columns} FROM host_outbox WHERE id {}",
-            dialect.in_list("$1")
-        );
-        let numbered = statement(number).bind(ids.clone()).execute(&mut tx).await?;
-        let taken = format!("DELETE FROM host_outbox WHERE id {}", dialect.in_list("$1"));
-        statement(taken).bind(ids).execute(&mut tx).await?;
+        let number = statement(Arc::clone(&self.outbox.number)).bind(ids.clone());
+        let numbered = number.execute(&mut tx).await?;
+        let taken = statement(Arc::clone(&self.outbox.taken)).bind(ids);
+        taken.execute(&mut tx).await?;
         query("UPDATE host_counters SET value = value + $1 WHERE name = 'event'")
             .bind(i64::try_from(numbered).unwrap_or_default())
             .execute(&mut tx)
@@ -266,27 +273,39 @@ impl EnvStore {
     /// Events behind a number, in order.
     pub async fn events(&self, wanted: &EventQuery<'_>) -> Result<Events> {
         let limit = i64::from(wanted.limit.min(EVENTS_MAX));
-        let mut tx = self.db.snapshot().await?;
-        let (first, last): (Option<i64>, i64) = query(
-            "SELECT (SELECT MIN(number) FROM host_events), \
-             (SELECT value FROM host_counters WHERE name = 'event')",
-        )
-        .one(&mut tx)
-        .await?;
-        let mut all = String::from("SELECT * FROM host_events WHERE number > $1");
-        if wanted.credential_id.is_some() {
-            all.push_str(" AND credential_id = $3");
-        }
-        if !wanted.initial {
-            all.push_str(" AND initial = 0");
-        }
-        all.push_str(" ORDER BY number LIMIT $2");
-        let mut select = statement(all).bind(wanted.after).bind(limit + 1);
+        let credential = match wanted.credential_id {
+            Some(_) => " AND credential_id = $3",
+            None => "",
+        };
+        let initial = if wanted.initial {
+            ""
+        } else {
+            " AND initial = 0"
+        };
+        let limit_is = self.db.dialect().limit("$2");
+        // How far the numbers go is said beside the events, and alone if there are
+        // none: one statement sees one point in time.
+        let select = statement(format!(
+            "SELECT known.first, known.last, told.* FROM \
+             (SELECT (SELECT MIN(number) FROM host_events) AS first, \
+             (SELECT value FROM host_counters WHERE name = 'event') AS last) AS known \
+             LEFT JOIN (SELECT * FROM host_events WHERE number > $1{credential}{initial} \
+             ORDER BY number LIMIT {limit_is}) AS told ON 1 = 1 ORDER BY told.number"
+        ));
+        let mut select = select.bind(wanted.after).bind(limit + 1);
         if let Some(credential) = wanted.credential_id {
             select = select.bind(credential);
         }
-        let mut events: Vec<Event> = select.all(&mut tx).await?;
-        self.db.commit(tx).await?;
+        let (mut first, mut last) = (None, 0);
+        let mut events: Vec<Event> = Vec::new();
+        let read = |row: Row| {
+            (first, last) = (row.get::<Option<i64>>("first")?, row.get("last")?);
+            if row.get::<Option<i64>>("number")?.is_some() {
+                events.push(Event::read(&row)?);
+            }
+            Ok(())
+        };
+        select.each(&self.db, read).await?;
         let more = events.len() > usize::try_from(limit).unwrap_or_default();
         if more {
             events.pop();
@@ -310,12 +329,12 @@ impl EnvStore {
         let mut all = 0;
         loop {
             let mut tx = self.db.write().await?;
-            let gone = query(
+            let gone = statement(format!(
                 "DELETE FROM host_events WHERE number IN (SELECT number FROM host_events \
                  WHERE number < coalesce((SELECT number FROM host_events WHERE at >= $1 \
-                 ORDER BY number LIMIT 1), 9223372036854775807) ORDER BY number LIMIT $2)",
-            );
-            let gone = gone.bind(before).bind(BATCH).execute(&mut tx).await?;
+                 ORDER BY number LIMIT 1), 9223372036854775807) ORDER BY number LIMIT {BATCH})"
+            ));
+            let gone = gone.bind(before).execute(&mut tx).await?;
             self.db.commit(tx).await?;
             if gone == 0 {
                 return Ok(all);

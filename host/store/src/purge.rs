@@ -146,7 +146,7 @@ impl EnvStore {
             for table in ["host_ids", "host_tombstones"] {
                 let delete = format!(
                     "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} \
-                     WHERE id >= $1 AND id < $2 AND credential_id = $3 LIMIT $4)"
+                     WHERE id >= $1 AND id < $2 AND credential_id = $3 LIMIT {BATCH})"
                 );
                 self.in_batches(purge, &delete, |delete| {
                     delete
@@ -171,7 +171,7 @@ impl EnvStore {
         let rows = &table.sql_name;
         let delete = format!(
             "DELETE FROM {rows} WHERE host_seq IN \
-             (SELECT host_seq FROM {rows} WHERE \"credentialId\" = $1 LIMIT $2)"
+             (SELECT host_seq FROM {rows} WHERE \"credentialId\" = $1 LIMIT {BATCH})"
         );
         self.in_batches(purge, &delete, |delete| delete.bind(credential_id))
             .await?;
@@ -183,16 +183,16 @@ impl EnvStore {
         let delete = format!(
             "DELETE FROM {keys} WHERE (key, seq) IN (SELECT key, seq FROM {keys} \
              WHERE key >= $1 AND key <= $2 \
-             AND NOT EXISTS (SELECT 1 FROM {rows} WHERE host_seq = seq) LIMIT $3)"
+             AND NOT EXISTS (SELECT 1 FROM {rows} WHERE host_seq = seq) LIMIT {BATCH})"
         );
         let (first, last) = Keys::new(credential_id).range();
         self.in_batches(purge, &delete, |delete| delete.bind(first).bind(last))
             .await
     }
 
-    /// Repeats a statement, whose last parameter is the batch's size, until it
-    /// finds nothing more. Two processes take turns: one that found nothing while
-    /// the other is at work would call the purge done.
+    /// Repeats a statement that deletes a batch until it finds nothing more. Two
+    /// processes take turns: one that found nothing while the other is at work
+    /// would call the purge done.
     async fn in_batches(
         &self,
         purge: &Purge,
@@ -211,7 +211,7 @@ impl EnvStore {
             if held.optional::<String>(&mut tx).await?.is_none() {
                 return Ok(());
             }
-            let delete = bind(statement(delete.to_owned())).bind(BATCH);
+            let delete = bind(statement(delete.to_owned()));
             let deleted = delete.execute(&mut tx).await?;
             self.db.commit(tx).await?;
             if deleted == 0 {

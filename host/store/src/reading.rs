@@ -7,6 +7,7 @@
 mod select;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rollout_catalog::Entity;
 
@@ -80,17 +81,6 @@ pub struct List {
     pub total_is_at_least: bool,
 }
 
-/// A stored record as a full pass compares it with the app's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredId {
-    /// Its place in the order of landing.
-    pub seq: i64,
-    /// This host's id.
-    pub id: String,
-    /// The app's id.
-    pub upstream_id: String,
-}
-
 impl EnvStore {
     /// Appends a page's records to `out`, with commas between them and nothing
     /// around them. An entity that is not synced has none.
@@ -137,15 +127,21 @@ impl EnvStore {
         entity: &Entity,
         id: &str,
     ) -> Result<Option<String>> {
-        let table = self.table(&entity.name)?;
-        let sql = format!(
-            "SELECT {} FROM {} WHERE \"id\" = $1 AND {} = $2",
-            table.record(entity)?,
-            table.sql_name,
-            table.dialect.unindexed("\"credentialId\""),
-        );
-        let record = statement(sql).bind(id).bind(credential_id);
+        let get = self.table(&entity.name)?.get(entity)?;
+        let record = statement(get).bind(id).bind(credential_id);
         record.optional(&self.db).await
+    }
+
+    /// The app's id of a record that is stored.
+    pub async fn upstream_id(
+        &self,
+        credential_id: &str,
+        entity: &str,
+        id: &str,
+    ) -> Result<Option<String>> {
+        let upstream_id = statement(Arc::clone(&self.table(entity)?.upstream_id));
+        let upstream_id = upstream_id.bind(id).bind(credential_id);
+        upstream_id.optional(&self.db).await
     }
 
     /// The app's ids of records, by this host's: of rows, of references that
@@ -184,6 +180,25 @@ impl EnvStore {
         Ok(pairs.into_iter().collect())
     }
 
+    /// The rows of an entity behind `after` in the order of landing: their places and
+    /// the app's ids.
+    pub async fn rows_after(
+        &self,
+        credential_id: &str,
+        entity: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, String)>> {
+        let rows = format!(
+            "SELECT host_seq, host_upstream_id FROM {} \
+             WHERE \"credentialId\" = $1 AND host_seq > $2 ORDER BY host_seq LIMIT {}",
+            self.table(entity)?.sql_name,
+            self.db.dialect().limit("$3"),
+        );
+        let rows = statement(rows).bind(credential_id).bind(after);
+        rows.bind(i64::from(limit)).all(&self.db).await
+    }
+
     /// Behind which row keys are missing. Only lists that look for keys ask; rows
     /// that land after the answer are newer than the list.
     async fn keys_behind(&self, table: &EntityTable, list: &ListQuery<'_>) -> Result<Option<i64>> {
@@ -196,37 +211,6 @@ impl EnvStore {
         let behind = behind.bind(list.credential_id).bind(&list.entity.name);
         let behind: Option<Option<i64>> = behind.optional(&self.db).await?;
         Ok(behind.flatten())
-    }
-
-    /// The ids of an entity's rows in the order of landing, behind `after`; for
-    /// finding out what a full pass did not meet.
-    pub async fn stored_ids(
-        &self,
-        credential_id: &str,
-        entity: &str,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<StoredId>> {
-        let sql = format!(
-            "SELECT host_seq, \"id\", host_upstream_id FROM {} \
-             WHERE \"credentialId\" = $1 AND host_seq > $2 ORDER BY host_seq LIMIT {}",
-            self.table(entity)?.sql_name,
-            self.db.dialect().limit("$3"),
-        );
-        let rows: Vec<(i64, String, String)> = statement(sql)
-            .bind(credential_id)
-            .bind(after)
-            .bind(i64::from(limit))
-            .all(&self.db)
-            .await?;
-        let rows = rows.into_iter();
-        Ok(rows
-            .map(|(seq, id, upstream_id)| StoredId {
-                seq,
-                id,
-                upstream_id,
-            })
-            .collect())
     }
 }
 

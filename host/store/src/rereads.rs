@@ -7,7 +7,7 @@
 
 use rollout_catalog::Catalog;
 
-use crate::database::{Tx, Value, query, statement};
+use crate::database::{Tx, Value, statement};
 use crate::dialect::{Insert, Type};
 use crate::{EnvStore, Result};
 
@@ -59,10 +59,9 @@ impl EnvStore {
     /// They were read once more.
     pub async fn reread(&self, ids: &[String]) -> Result<()> {
         let mut tx = self.db.write().await?;
-        for id in ids {
-            let done = query("DELETE FROM host_rereads WHERE id = $1").bind(id);
-            done.execute(&mut tx).await?;
-        }
+        let in_list = tx.dialect().in_list("$1");
+        let done = statement(format!("DELETE FROM host_rereads WHERE id {in_list}"));
+        done.bind(ids).execute(&mut tx).await?;
         self.db.commit(tx).await
     }
 }

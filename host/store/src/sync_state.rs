@@ -100,8 +100,8 @@ pub struct SyncRow {
 }
 
 /// A sync's row with when its job is due.
-const ROWS: &str = "SELECT s.*, (SELECT j.due_at FROM host_jobs j WHERE j.queue = 'sync' \
-    AND j.name = s.credential_id || '/' || s.entity) AS next_at FROM host_sync s WHERE s.credential_id = $1";
+pub(crate) const ROWS: &str = "SELECT s.*, (SELECT j.due_at FROM host_jobs j WHERE j.queue = 'sync' \
+    AND j.name = s.credential_id || '/' || s.entity) AS next_at FROM host_sync s";
 
 /// The name of a sync's job.
 pub(crate) fn sync_name(credential_id: &str, entity: &str) -> String {
@@ -192,7 +192,7 @@ impl EnvStore {
 
     /// The entities of one credential, by name.
     pub async fn sync_rows(&self, credential_id: &str) -> Result<Vec<SyncRow>> {
-        statement(format!("{ROWS} ORDER BY entity"))
+        statement(format!("{ROWS} WHERE s.credential_id = $1 ORDER BY entity"))
             .bind(credential_id)
             .all(&self.db)
             .await
@@ -200,7 +200,7 @@ impl EnvStore {
 
     /// One entity of one credential.
     pub async fn sync_row(&self, credential_id: &str, entity: &str) -> Result<Option<SyncRow>> {
-        statement(format!("{ROWS} AND s.entity = $2"))
+        statement(format!("{ROWS} WHERE s.credential_id = $1 AND s.entity = $2"))
             .bind(credential_id)
             .bind(entity)
             .optional(&self.db)
@@ -225,7 +225,38 @@ impl EnvStore {
                 jobs::hold(&mut tx, SYNC, credential_id, Some(&name)).await?;
             }
         }
-        let keys_behind = reschedule(self, &mut tx, credential_id, entity, schedule, lease).await?;
+        let before: Option<(String, Option<i64>)> = query(
+            "SELECT status, first_done_at FROM host_sync \
+             WHERE credential_id = $1 AND entity = $2",
+        )
+        .bind(credential_id)
+        .bind(entity)
+        .optional(&mut tx)
+        .await?;
+        let (status, first_done_at) = before.ok_or(StoreError::NotFound("sync"))?;
+        let keys_behind: Option<i64> = query(
+            "UPDATE host_sync SET status = $3, phase = $4, attempts = $5, error = $6, \
+             first_done_at = $7 WHERE credential_id = $1 AND entity = $2 RETURNING keys_behind",
+        )
+        .bind(credential_id)
+        .bind(entity)
+        .bind(schedule.status.as_str())
+        .bind(schedule.phase.as_str())
+        .bind(schedule.attempts)
+        .bind(&schedule.error)
+        .bind(schedule.first_done_at)
+        .one(&mut tx)
+        .await?;
+        let before = Readable::of(&status, first_done_at);
+        rescheduled(
+            self,
+            &mut tx,
+            (credential_id, entity),
+            before,
+            schedule,
+            lease,
+        )
+        .await?;
         self.db.commit(tx).await?;
         self.signal();
         if schedule.phase != SyncPhase::First && keys_behind.is_some() {
@@ -285,68 +316,50 @@ impl EnvStore {
 }
 
 /// What readers must know of a sync.
-fn readable(status: &str, first_done_at: Option<i64>) -> (bool, bool, bool) {
-    (
-        first_done_at.is_some(),
-        status == SyncStatus::Failed.as_str(),
-        status == SyncStatus::Unavailable.as_str(),
-    )
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Readable {
+    complete: bool,
+    failed: bool,
+    unavailable: bool,
 }
 
-impl Schedule {
-    fn readable(&self) -> (bool, bool, bool) {
-        readable(self.status.as_str(), self.first_done_at)
+impl Readable {
+    pub(crate) fn of(status: &str, first_done_at: Option<i64>) -> Self {
+        Self {
+            complete: first_done_at.is_some(),
+            failed: status == SyncStatus::Failed.as_str(),
+            unavailable: status == SyncStatus::Unavailable.as_str(),
+        }
     }
 }
 
-/// Answers behind which row keys are missing.
-pub(crate) async fn reschedule(
+/// What follows when a sync's row got a new schedule: readers are told, and the job
+/// gets its time.
+pub(crate) async fn rescheduled(
     store: &EnvStore,
     tx: &mut Tx,
-    credential_id: &str,
-    entity: &str,
+    (credential_id, entity): (&str, &str),
+    before: Readable,
     schedule: &Schedule,
     lease: Option<&Lease>,
-) -> Result<Option<i64>> {
-    let before: Option<(String, Option<i64>)> = query(
-        "SELECT status, first_done_at FROM host_sync WHERE credential_id = $1 AND entity = $2",
-    )
-    .bind(credential_id)
-    .bind(entity)
-    .optional(&mut *tx)
-    .await?;
-    let changed: Option<Option<i64>> = query(
-        "UPDATE host_sync SET status = $3, phase = $4, attempts = $5, error = $6, \
-         first_done_at = $7 WHERE credential_id = $1 AND entity = $2 RETURNING keys_behind",
-    )
-    .bind(credential_id)
-    .bind(entity)
-    .bind(schedule.status.as_str())
-    .bind(schedule.phase.as_str())
-    .bind(schedule.attempts)
-    .bind(&schedule.error)
-    .bind(schedule.first_done_at)
-    .optional(&mut *tx)
-    .await?;
-    let keys_behind = changed.ok_or(StoreError::NotFound("sync"))?;
-    if before.is_some_and(|(status, done)| readable(&status, done) != schedule.readable()) {
+) -> Result<()> {
+    if before != Readable::of(schedule.status.as_str(), schedule.first_done_at) {
         changes::note(tx, credential_id).await?;
     }
     match (schedule.next_at, lease) {
-        (Some(next_at), Some(lease)) => lease.again(tx, next_at).await?,
-        (None, Some(lease)) => lease.finish(tx).await?,
+        (Some(next_at), Some(lease)) => lease.again(tx, next_at).await,
+        (None, Some(lease)) => lease.finish(tx).await,
         (Some(due_at), None) => {
             let job = NewJob {
                 lane: credential_id.to_owned(),
                 name: sync_name(credential_id, entity),
                 due_at,
             };
-            store.jobs.enter(tx, SYNC, vec![job]).await?;
+            store.jobs.enter(tx, SYNC, vec![job]).await
         }
         (None, None) => {
             let name = sync_name(credential_id, entity);
-            jobs::cancel(tx, SYNC, credential_id, &name).await?;
+            jobs::cancel(tx, SYNC, credential_id, &name).await
         }
     }
-    Ok(keys_behind)
 }

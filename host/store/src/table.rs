@@ -70,9 +70,21 @@ pub(crate) struct EntityTable {
     pub(crate) key_insert: Insert,
     /// What is stored under a list of ids, as one JSON text.
     pub(crate) stored: Arc<str>,
-    /// Each category's records as JSON.
-    records: HashMap<Vec<Category>, Arc<str>>,
+    /// The app's id of the record with the id in `$1`, if the credential in `$2`
+    /// has it.
+    pub(crate) upstream_id: Arc<str>,
+    /// By the categories that see records in the same way.
+    views: HashMap<Vec<Category>, View>,
     hashing: Hashing,
+}
+
+/// How a category sees records.
+#[derive(Debug)]
+struct View {
+    /// The expression of a record as JSON.
+    record: String,
+    /// The record with the id in `$1`, if the credential in `$2` has it.
+    get: Arc<str>,
 }
 
 impl EntityTable {
@@ -152,6 +164,10 @@ impl EntityTable {
             .entities()
             .filter(|view| view.name == entity.name)
             .chain([entity]);
+        let of_id = |selected: &str| {
+            let credential = dialect.unindexed("\"credentialId\"");
+            format!("SELECT {selected} FROM {sql_name} WHERE \"id\" = $1 AND {credential} = $2")
+        };
         Self {
             keyed: keyed(entity),
             stored: Arc::from(stored(dialect, &sql_name)),
@@ -168,12 +184,12 @@ impl EntityTable {
                 &[("key", Type::Integer), ("seq", Type::Integer)],
                 "ON CONFLICT DO NOTHING",
             ),
-            records: views
+            upstream_id: of_id("host_upstream_id").into(),
+            views: views
                 .map(|view| {
-                    (
-                        view.categories.clone(),
-                        Arc::from(dialect.record(view, CUSTOM_FIELDS)),
-                    )
+                    let record = dialect.record(view, CUSTOM_FIELDS);
+                    let get = of_id(&record).into();
+                    (view.categories.clone(), View { record, get })
                 })
                 .collect(),
             hashing: Hashing::new(columns, &since),
@@ -187,10 +203,18 @@ impl EntityTable {
 
     /// The expression of a category's record as JSON.
     pub(crate) fn record(&self, entity: &Entity) -> Result<&str> {
-        let record = self.records.get(&entity.categories);
-        record
-            .map(AsRef::as_ref)
-            .ok_or_else(|| StoreError::Unknown(format!("entity {}", entity.name)))
+        self.view(entity).map(|view| view.record.as_str())
+    }
+
+    /// The statement that reads a category's record as JSON: the one with the id in
+    /// `$1`, if the credential in `$2` has it.
+    pub(crate) fn get(&self, entity: &Entity) -> Result<Arc<str>> {
+        self.view(entity).map(|view| Arc::clone(&view.get))
+    }
+
+    fn view(&self, entity: &Entity) -> Result<&View> {
+        let view = self.views.get(&entity.categories);
+        view.ok_or_else(|| StoreError::Unknown(format!("entity {}", entity.name)))
     }
 
     /// The hash of a record's cells.

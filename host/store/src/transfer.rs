@@ -14,7 +14,7 @@ use rollout_catalog::Catalog;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
-use crate::database::{Db, FromRow, Row, Tx, Value, query, statement};
+use crate::database::{Db, Row, Tx, Value, query, statement};
 use crate::dialect::{Dialect, Insert, Type, quote};
 use crate::{EnvStore, Result, StoreError, migrations};
 
@@ -38,16 +38,6 @@ struct Column {
     kind: Type,
     /// Its place in the primary key, from 1; 0: it is not in it.
     key: i64,
-}
-
-/// Name, declared type, place in the key, whether the database numbers it.
-struct Described(String, String, i64, bool);
-
-impl FromRow for Described {
-    fn read(row: &Row) -> Result<Self> {
-        let numbered: i64 = row.get(3)?;
-        Ok(Self(row.get(0)?, row.get(1)?, row.get(2)?, numbered != 0))
-    }
 }
 
 impl EnvStore {
@@ -145,16 +135,17 @@ impl Table {
                  coalesce((SELECT k.place FROM pg_index i, \
                  unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) \
                  WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.number = a.attnum), 0), \
-                 (a.attidentity <> '')::int::bigint FROM pg_attribute a \
+                 a.attidentity <> '' FROM pg_attribute a \
                  WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
                  ORDER BY a.attnum",
             )
             .bind(&place),
         };
-        let described: Vec<Described> = described.all(&mut *tx).await?;
+        // Name, declared type, place in the key, whether the database numbers it.
+        let described: Vec<(String, String, i64, bool)> = described.all(&mut *tx).await?;
         let mut serial = None;
         let mut columns = Vec::with_capacity(described.len());
-        for Described(column, declared, key, numbered) in described {
+        for (column, declared, key, numbered) in described {
             let kind = Type::declared(&declared).ok_or_else(|| {
                 StoreError::Internal(format!("{name}.{column} is of the type {declared}"))
             })?;

@@ -9,7 +9,7 @@
 //! nobody is told "failed" about something that may have happened.
 
 use crate::database::{FromRow, On, Row, query, statement};
-use crate::jobs::{Lease, NewJob, SETTLE};
+use crate::jobs::{Lease, SETTLE};
 use crate::landing::Page;
 use crate::{EnvStore, Outcome, Result, StoreError, now};
 
@@ -160,30 +160,15 @@ impl EnvStore {
         }
         // Writes to one record come one after the other; new ones have no peers.
         let lane = write.record_id.unwrap_or(write.id);
-        let job = NewJob {
-            lane: lane.to_owned(),
-            name: write.id.to_owned(),
-            due_at: now(),
-        };
-        self.jobs.enter(&mut tx, SETTLE, vec![job]).await?;
-        // The lane's row is this transaction's now.
-        let dialect = tx.dialect();
-        let running = dialect.text(
-            "SELECT COUNT(*) FROM host_jobs WHERE queue = $1 AND lane = $2 AND lease_until > {now}",
-        );
-        let running: i64 = statement(running)
-            .bind(SETTLE.name)
-            .bind(lane)
-            .one(&mut tx)
+        let begun = self
+            .jobs
+            .begin(&mut tx, SETTLE, lane, write.id, worker, lease)
             .await?;
-        if running > 0 {
+        let Some(begun) = begun else {
             return Ok(Begun::Busy);
-        }
-        let taken = self
-            .take_job(&mut tx, SETTLE, write.id, worker, lease)
-            .await?;
+        };
         self.db.commit(tx).await?;
-        Ok(Begun::New(taken))
+        Ok(Begun::New(begun))
     }
 
     /// What became of a write with a key; none: there was none.
@@ -206,13 +191,21 @@ impl EnvStore {
         page: Option<Page<'p>>,
         answer: impl FnOnce(Option<&str>) -> String + Send,
     ) -> Result<(Option<String>, Outcome)> {
-        let ready = page.map(|page| self.ready(page)).transpose()?;
-        let credential_id = ready.as_ref().map_or("", |ready| ready.credential_id());
-        let mut gathered = self.gathered(credential_id, &entity.name).await;
+        let ready = match page {
+            Some(page) => {
+                let ready = self.ready(page)?;
+                let gathered = self.gathered(ready.credential_id(), &entity.name).await;
+                Some((ready, gathered))
+            }
+            None => None,
+        };
         let mut tx = self.db.write().await?;
         lease.check(&mut tx).await?;
         let landed = match ready {
-            Some(ready) => Some(self.land_in(&mut tx, &mut gathered, ready).await?),
+            Some((ready, mut gathered)) => {
+                let (outcome, kept) = self.land_in(&mut tx, &mut gathered, ready).await?;
+                Some((outcome, gathered, kept))
+            }
             None => None,
         };
         let table = self.table(&entity.name)?;
@@ -238,7 +231,7 @@ impl EnvStore {
         lease.finish(&mut tx).await?;
         self.db.commit(tx).await?;
         let mut outcome = Outcome::default();
-        if let Some((landed, kept)) = landed {
+        if let Some((landed, mut gathered, kept)) = landed {
             gathered.keep(kept);
             outcome = landed;
         }

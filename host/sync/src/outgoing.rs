@@ -458,18 +458,10 @@ impl Writer {
     async fn upstream(&self, target: Target<'_>, id: &str) -> Result<String, WriteError> {
         let store = target.environment.store();
         let credential = &target.live.credential.id;
-        if store
-            .get_json(credential, target.entity, id)
-            .await?
-            .is_none()
-        {
-            return Err(WriteError::NotFound);
-        }
-        let ids = [id.to_owned()];
-        let mut found = store
-            .upstream_ids(credential, &target.entity.name, &ids)
+        let found = store
+            .upstream_id(credential, &target.entity.name, id)
             .await?;
-        found.remove(id).ok_or(WriteError::NotFound)
+        found.ok_or(WriteError::NotFound)
     }
 
     /// Leaves out what the app does not have, and puts the app's ids where the

@@ -20,6 +20,8 @@ use crate::leases::Leases;
 const LOOK: Duration = Duration::from_secs(5);
 /// How long one waits while there is no environment.
 const NOBODY: Duration = Duration::from_millis(250);
+/// How long one waits for due jobs that somebody else is at.
+const TAKEN: Duration = Duration::from_millis(20);
 /// How long an environment whose database fails is left alone.
 const TROUBLED: Duration = Duration::from_secs(1);
 /// How long a job whose handler failed waits for the next try.
@@ -167,63 +169,88 @@ impl Workers {
         environments: usize,
         stop: watch::Receiver<bool>,
     ) -> Duration {
-        let mut wait = LOOK;
-        for slot in &self.queues {
-            match self.start(slot, &environment, environments, &stop).await {
-                Ok(until) => wait = wait.min(until),
-                Err(error) => {
-                    let environment = &environment.name;
-                    tracing::warn!(environment, %error, "there may be work that can't be seen");
-                    return TROUBLED;
-                }
-            }
-        }
-        wait
+        let started = self.start_all(&environment, environments, &stop).await;
+        started.unwrap_or_else(|error| {
+            let environment = &environment.name;
+            tracing::warn!(environment, %error, "there may be work that can't be seen");
+            TROUBLED
+        })
     }
 
+    async fn start_all(
+        &self,
+        environment: &Arc<Environment>,
+        environments: usize,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Duration, StoreError> {
+        let queues: Vec<Queue> = self.queues.iter().map(|slot| slot.of.queue).collect();
+        loop {
+            let mut wait = LOOK;
+            let mut started = false;
+            let next = environment.store().next_jobs(&queues).await?;
+            for (slot, due_in) in self.queues.iter().zip(next) {
+                match due_in {
+                    None => {}
+                    Some(0) => match self.start(slot, environment, environments, stop).await? {
+                        Started::Jobs => started = true,
+                        // A job that ends says so.
+                        Started::Full => {}
+                        Started::Nothing => wait = wait.min(TAKEN),
+                    },
+                    Some(due_in) => wait = wait.min(Duration::from_millis(due_in.unsigned_abs())),
+                }
+            }
+            if !started {
+                return Ok(wait);
+            }
+        }
+    }
+
+    /// Starts what is due in a queue, as much as there is room for.
     async fn start(
         &self,
         slot: &Arc<Slot>,
         environment: &Arc<Environment>,
         environments: usize,
         stop: &watch::Receiver<bool>,
-    ) -> Result<Duration, StoreError> {
+    ) -> Result<Started, StoreError> {
         let Queued {
             queue, parallel, ..
         } = slot.of;
-        let store = environment.store();
-        loop {
-            let Some(wait) = store.next_job_in(queue).await? else {
-                return Ok(LOOK);
-            };
-            if wait > 0 {
-                return Ok(Duration::from_millis(wait.unsigned_abs()));
-            }
-            let free = parallel.saturating_sub(slot.busy.load(Ordering::Relaxed));
-            if free == 0 {
-                // A job that ends says so.
-                return Ok(LOOK);
-            }
-            let share = free.div_ceil(environments).max(1);
-            let most = i64::try_from(share).unwrap_or(i64::MAX);
-            let (worker, lease) = (self.leases.worker(), millis(self.leases.settings().lease));
-            let asked = Instant::now();
-            let claimed = store.claim_jobs(queue, worker, most, lease).await?;
-            if claimed.is_empty() {
-                // Somebody else was quicker, or is about to commit.
-                return Ok(Duration::from_millis(20));
-            }
-            for lease in claimed {
-                slot.busy.fetch_add(1, Ordering::Relaxed);
-                let work = Work {
-                    slot: slot.clone(),
-                    environment: environment.clone(),
-                    leases: self.leases.clone(),
-                };
-                self.jobs.lock().spawn(work.run(lease, asked, stop.clone()));
-            }
+        let free = parallel.saturating_sub(slot.busy.load(Ordering::Relaxed));
+        if free == 0 {
+            return Ok(Started::Full);
         }
+        let share = free.div_ceil(environments).max(1);
+        let most = i64::try_from(share).unwrap_or(i64::MAX);
+        let (worker, lease) = (self.leases.worker(), millis(self.leases.settings().lease));
+        let asked = Instant::now();
+        let store = environment.store();
+        let claimed = store.claim_jobs(queue, worker, most, lease).await?;
+        if claimed.is_empty() {
+            return Ok(Started::Nothing);
+        }
+        for lease in claimed {
+            slot.busy.fetch_add(1, Ordering::Relaxed);
+            let work = Work {
+                slot: slot.clone(),
+                environment: environment.clone(),
+                leases: self.leases.clone(),
+            };
+            self.jobs.lock().spawn(work.run(lease, asked, stop.clone()));
+        }
+        Ok(Started::Jobs)
     }
+}
+
+/// What came of looking into a queue where something is due.
+enum Started {
+    /// Jobs were begun; there may be more.
+    Jobs,
+    /// Somebody else was quicker, or is about to commit.
+    Nothing,
+    /// There is no room for more.
+    Full,
 }
 
 /// One job at work.

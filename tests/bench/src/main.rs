@@ -27,13 +27,16 @@ use crate::load::Load;
 use crate::programs::Programs;
 use crate::report::Report;
 
+/// Rounds of the store at most.
+const STORE_ROUNDS: usize = 5;
+
 /// Measures the host against its baselines.
 #[derive(Parser)]
 struct Options {
     #[command(subcommand)]
     what: What,
     /// Rounds of each measurement. A first sync of a million people or more
-    /// has one.
+    /// has one, the store at most five.
     #[arg(long, global = true, default_value_t = 7)]
     rounds: usize,
     /// People of the first sync.
@@ -90,33 +93,41 @@ fn compare(options: &Options) -> Result<()> {
         !cfg!(debug_assertions),
         "this build is not optimised: cargo run --release -p rollout-bench -- …"
     );
-    let programs = if options.no_build {
-        Programs::as_they_are()?
-    } else {
-        Programs::build()?
+    let programs = match &options.what {
+        // It is a part of this program.
+        What::Store => None,
+        _ if options.no_build => Some(Programs::as_they_are()?),
+        _ => Some(Programs::build()?),
     };
-    let component = programs.component()?;
     let mut out = std::io::stdout();
-    writeln!(out, "{}", machine(component.len())?)?;
+    writeln!(out, "{}", machine(programs.as_ref())?)?;
     let (rounds, people) = (options.rounds.max(1), options.people);
     let mut reports: Vec<Report> = Vec::new();
-    let wanted: &[What] = match &options.what {
-        What::All => &[What::P1, What::P2, What::P3, What::FirstSync, What::Store],
-        one => std::slice::from_ref(one),
-    };
-    for what in wanted {
-        let report = match what {
-            What::P1 => instance::measure(rounds, &component)?,
-            What::P2 => page::measure(rounds, &component)?,
-            What::P3 => instance::runtime()?.block_on(reads::measure(&programs, rounds))?,
-            What::Store => instance::runtime()?.block_on(work::measure(rounds.min(5)))?,
-            _ => {
-                let rounds = if people >= 1_000_000 { 1 } else { rounds };
-                instance::runtime()?.block_on(first_sync::measure(&programs, rounds, people))?
-            }
-        };
+    let mut tell = |report: Report| {
         write!(out, "{report}")?;
         reports.push(report);
+        anyhow::Ok(())
+    };
+    if let Some(programs) = &programs {
+        let wanted: &[What] = match &options.what {
+            What::All => &[What::P1, What::P2, What::P3, What::FirstSync],
+            one => std::slice::from_ref(one),
+        };
+        for what in wanted {
+            tell(match what {
+                What::P1 => instance::measure(rounds, &programs.component)?,
+                What::P2 => page::measure(rounds, &programs.component)?,
+                What::P3 => instance::runtime()?.block_on(reads::measure(programs, rounds))?,
+                _ => {
+                    let rounds = if people >= 1_000_000 { 1 } else { rounds };
+                    instance::runtime()?.block_on(first_sync::measure(programs, rounds, people))?
+                }
+            })?;
+        }
+    }
+    if matches!(options.what, What::Store | What::All) {
+        let rounds = rounds.min(STORE_ROUNDS);
+        tell(instance::runtime()?.block_on(work::measure(rounds))?)?;
     }
     if options.json {
         writeln!(out, "{}", serde_json::to_string(&reports)?)?;
@@ -125,7 +136,7 @@ fn compare(options: &Options) -> Result<()> {
 }
 
 /// What the figures were measured on and with.
-fn machine(component: usize) -> Result<String> {
+fn machine(programs: Option<&Programs>) -> Result<String> {
     let cores = std::thread::available_parallelism()?;
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name"));
@@ -134,10 +145,12 @@ fn machine(component: usize) -> Result<String> {
     });
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<&str> = load.split(' ').take(1).collect();
+    let connector = programs.map_or(String::new(), |programs| {
+        format!(" · connector {} KB", programs.component.len() / 1000)
+    });
     Ok(format!(
-        "rollout {} · wasmtime 48 · connector {} KB · {cores} cores, {cpu} · load before: {}",
+        "rollout {} · wasmtime 48{connector} · {cores} cores, {cpu} · load before: {}",
         env!("CARGO_PKG_VERSION"),
-        component / 1000,
         load.concat(),
     ))
 }

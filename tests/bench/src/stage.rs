@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::child::Child;
-use crate::programs::{Programs, root};
+use crate::programs::{Programs, data};
 use crate::wire::{Answer, Client};
 
 const API_KEY: &str = "fka_bench";
@@ -44,8 +44,7 @@ impl App {
     }
 }
 
-/// A host with its own fresh data, on the disk that the repository is on: a
-/// folder for temporary files may be memory, where synchronising costs nothing.
+/// A host with its own fresh data.
 pub(crate) struct Stage {
     pub(crate) host: Child,
     pub(crate) address: SocketAddr,
@@ -63,9 +62,7 @@ pub(crate) struct Synced {
 impl Stage {
     /// Starts a host whose connector talks to `app`.
     pub(crate) async fn start(programs: &Programs, app: &App) -> Result<Self> {
-        let parent = root().join("target/bench");
-        std::fs::create_dir_all(&parent)?;
-        let folder = TempDir::new_in(&parent)?;
+        let folder = TempDir::new_in(data()?)?;
         let config = folder.path().join("rollout.toml");
         let upstreams = format!(
             "[sync]\npoll_interval = \"1h\"\n[dev]\nenabled = true\n[dev.upstreams]\n\

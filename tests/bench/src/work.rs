@@ -1,7 +1,8 @@
 //! The store under load, on SQLite and on Postgres: pages that land, jobs that
 //! are claimed and finished under leases, and how soon an entered job starts.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,13 +17,13 @@ use rollout_store::{
 };
 use rollout_test_postgres::{Options, Server};
 use rollout_vault::{MasterKey, Vault};
-use rollout_work::{Handler, Leases, Settings, Workers};
+use rollout_work::{Handler, Leases, Queued, Settings, Workers};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::measure::{Process, Round, Side, Summary, process_cpu};
-use crate::programs::root;
+use crate::programs::data;
 use crate::report::{Goal, Report, Row, number};
 
 const PEOPLE: usize = 50_000;
@@ -52,11 +53,7 @@ struct Place {
 
 impl Place {
     fn all(server: &Server) -> Result<[Self; 2]> {
-        // On the disk that the repository is on: a folder for temporary files may
-        // be memory, where synchronising costs nothing.
-        let parent = root().join("target/bench");
-        std::fs::create_dir_all(&parent)?;
-        let folder = TempDir::new_in(&parent)?;
+        let folder = TempDir::new_in(data()?)?;
         let file: PathBuf = folder.path().join("bench.sqlite");
         Ok([
             Self {
@@ -85,6 +82,7 @@ struct Bench {
 pub(crate) async fn measure(rounds: usize) -> Result<Report> {
     let server = Server::start(Options {
         fsync: true,
+        data: Some(data()?).filter(|folder| may_enter(folder)),
         ..Options::default()
     })?;
     let mut report = Report {
@@ -140,6 +138,16 @@ pub(crate) async fn measure(rounds: usize) -> Result<Report> {
         bench.latency(&place, &mut report).await?;
     }
     Ok(report)
+}
+
+/// Whether the server's user may enter this folder: another one than ours if we are
+/// root.
+fn may_enter(folder: &Path) -> bool {
+    let for_all = |folder: &Path| {
+        let there = std::fs::metadata(folder);
+        there.is_ok_and(|there| there.permissions().mode() & 0o001 != 0)
+    };
+    !rustix::process::geteuid().is_root() || folder.ancestors().all(for_all)
 }
 
 impl Bench {
@@ -275,7 +283,7 @@ impl Bench {
 
     /// From before a job is entered until its handler begins.
     async fn latency(&self, place: &Place, report: &mut Report) -> Result<()> {
-        let started = Arc::new(Starts::default());
+        let started = Arc::new(Starts::new());
         let settings = Settings {
             lease: Duration::from_secs(15),
             renew: Duration::from_secs(5),
@@ -286,12 +294,15 @@ impl Bench {
             environments,
             self.signals.clone(),
             Leases::new("bench", settings),
-            vec![started.clone()],
+            vec![Queued {
+                queue: BENCH,
+                parallel: 256,
+                handler: Box::new(Worker(started.clone())),
+            }],
         );
         let (stop, stopped) = watch::channel(false);
         let working = tokio::spawn(workers.run(stopped));
-        let clock = Instant::now();
-        started.clock.lock().replace(clock);
+        let clock = started.clock;
         let enter = async |n: usize| {
             let job = NewJob {
                 lane: format!("lane {}", n % LANES),
@@ -361,23 +372,28 @@ impl Bench {
 }
 
 /// Notes how long after their entering jobs begin.
-#[derive(Default)]
 struct Starts {
-    clock: Mutex<Option<Instant>>,
+    /// What the times in the jobs' names are counted from.
+    clock: Instant,
     waits: Mutex<Vec<u128>>,
     begun: tokio::sync::Notify,
 }
 
+impl Starts {
+    fn new() -> Self {
+        Self {
+            clock: Instant::now(),
+            waits: Mutex::default(),
+            begun: tokio::sync::Notify::new(),
+        }
+    }
+}
+
+/// Finishes jobs as soon as they begin.
+struct Worker(Arc<Starts>);
+
 #[async_trait]
-impl Handler for Starts {
-    fn queue(&self) -> Queue {
-        BENCH
-    }
-
-    fn parallel(&self) -> usize {
-        256
-    }
-
+impl Handler for Worker {
     async fn run(
         &self,
         environment: &Arc<Environment>,
@@ -388,13 +404,12 @@ impl Handler for Starts {
             .name
             .split_once('/')
             .and_then(|(_, at)| at.parse::<u128>().ok());
-        let clock = *self.clock.lock();
-        if let (Some(entered), Some(clock)) = (entered, clock) {
-            let wait = clock.elapsed().as_micros().saturating_sub(entered);
-            self.waits.lock().push(wait);
+        if let Some(entered) = entered {
+            let wait = self.0.clock.elapsed().as_micros().saturating_sub(entered);
+            self.0.waits.lock().push(wait);
         }
         environment.store().finish_job(lease).await?;
-        self.begun.notify_one();
+        self.0.begun.notify_one();
         Ok(())
     }
 }

@@ -122,3 +122,35 @@ async fn play(kills: Kills) -> Result<ExitCode> {
         ExitCode::FAILURE
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn arguments_mean_the_options_that_they_are_made_of() {
+        for store in [Store::Sqlite, Store::Postgres] {
+            let options = Options {
+                hosts: 1,
+                clients: 4,
+                accounts: 2,
+                people: 60,
+                lease: Duration::from_millis(1500),
+                pause: Duration::from_millis(800),
+                only: vec!["lost answers".to_owned(), "kill".to_owned()],
+                program: Some("target/release/rollout".into()),
+                settings: vec![
+                    ("log.level".to_owned(), "debug".to_owned()),
+                    ("work.lease".to_owned(), String::new()),
+                ],
+                ..Options::new(30, 41, store)
+            };
+            let arguments = ["rollout-faults".to_owned()].into_iter();
+            let cli = Cli::parse_from(arguments.chain(options.arguments()));
+            let Command::Kills(kills) = cli.command;
+            assert_eq!(kills.options().unwrap(), options);
+        }
+    }
+}

@@ -3,8 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use anyhow::{Context, Result, ensure};
+
 use crate::dice::Dice;
 use crate::options::{Options, Store};
+
+/// The fault that needs a small disk.
+const FULL_DISK: &str = "full disk";
 
 /// Something that goes wrong, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +54,7 @@ impl Fault {
             Self::PauseDatabase { .. } => "pause database",
             Self::Exhaust { .. } => "exhaust connections",
             Self::Blackout { .. } => "blackout",
-            Self::FullDisk { .. } => "full disk",
+            Self::FullDisk { .. } => FULL_DISK,
         }
     }
 }
@@ -110,7 +115,11 @@ const LATE: usize = 5;
 
 impl Plan {
     /// The scenario of these options. `small_disk`: there is one that can be filled.
-    pub(crate) fn new(options: &Options, small_disk: bool) -> Self {
+    ///
+    /// # Errors
+    /// `only` names a fault that can't happen.
+    pub(crate) fn new(options: &Options, small_disk: bool) -> Result<Self> {
+        let wanted = wanted(options, small_disk)?;
         let mut dice = Dice::new(options.seed, "plan");
         let late = (options.faults / 8).clamp(1, LATE);
         let mut accounts = Vec::new();
@@ -124,13 +133,15 @@ impl Plan {
         }
         let pause = millis(options.pause);
         let steps = (0..options.faults)
-            .map(|_| Step {
-                wait: dice.millis(pause * 2 / 25, pause),
-                fault: wanted(&mut dice, options, small_disk),
-                calm: dice.chance(60),
+            .map(|_| {
+                Ok(Step {
+                    wait: dice.millis(pause * 2 / 25, pause),
+                    fault: fault(&mut dice, options, &wanted)?,
+                    calm: dice.chance(60),
+                })
             })
-            .collect();
-        Self { accounts, steps }
+            .collect::<Result<_>>()?;
+        Ok(Self { accounts, steps })
     }
 }
 
@@ -148,102 +159,209 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-#[derive(Clone, Copy)]
-enum Sort {
-    Kill,
-    KillAll,
-    Terminate,
-    Freeze,
-    LostAnswers,
-    KillDatabase,
-    PauseDatabase,
-    Exhaust,
-    Blackout,
-    FullDisk,
+/// What a fault is made to the measure of.
+struct Measure {
+    host: usize,
+    /// The hosts' lease, in milliseconds.
+    lease: u64,
+    /// The longest pause before a fault, in milliseconds.
+    pause: u64,
 }
 
-/// A fault of a kind that is wanted, if the store has such faults.
-fn wanted(dice: &mut Dice, options: &Options, small_disk: bool) -> Fault {
-    let mut one = fault(dice, options, small_disk);
-    for _ in 0..1000 {
-        if options.only.is_empty() || options.only.iter().any(|kind| kind == one.name()) {
-            break;
-        }
-        one = fault(dice, options, small_disk);
+impl Measure {
+    /// Milliseconds for a pause of 2500 ms, as many more or less as it is longer or
+    /// shorter.
+    fn scaled(&self, millis: u64) -> u64 {
+        millis * self.pause / 2500
     }
-    one
 }
 
-fn fault(dice: &mut Dice, options: &Options, small_disk: bool) -> Fault {
-    let weights: &[(u64, Sort)] = match options.store {
-        Store::Sqlite => &[
-            (60, Sort::Kill),
-            (15, Sort::Terminate),
-            (10, Sort::LostAnswers),
-            (if small_disk { 15 } else { 0 }, Sort::FullDisk),
-        ],
-        Store::Postgres => &[
-            (40, Sort::Kill),
-            (4, Sort::KillAll),
-            (10, Sort::Terminate),
-            (14, Sort::Freeze),
-            (8, Sort::LostAnswers),
-            (10, Sort::KillDatabase),
-            (6, Sort::PauseDatabase),
-            (5, Sort::Exhaust),
-            (3, Sort::Blackout),
-        ],
-    };
-    let sort = dice.weighted(weights).unwrap_or(Sort::Kill);
-    let hosts = options.hosts.max(1) as u64;
-    let host = usize::try_from(dice.below(hosts)).unwrap_or(0);
-    let (lease, pause) = (millis(options.lease), millis(options.pause));
-    // 2500 ms are the measure.
-    let scaled = |millis: u64| millis * pause / 2500;
-    match sort {
-        Sort::Kill => Fault::Kill {
-            host,
-            down: dice.millis(0, scaled(3000)),
+/// A kind of fault.
+struct Kind {
+    name: &'static str,
+    /// How often it happens among others with files, and with a server.
+    sqlite: u64,
+    postgres: u64,
+    make: fn(&mut Dice, &Measure) -> Fault,
+}
+
+const KINDS: [Kind; 10] = [
+    Kind {
+        name: "kill",
+        sqlite: 60,
+        postgres: 40,
+        make: |dice, by| Fault::Kill {
+            host: by.host,
+            down: dice.millis(0, by.scaled(3000)),
             again: dice.chance(20).then(|| dice.millis(0, 1000)),
         },
-        Sort::KillAll => Fault::KillAll {
-            down: dice.millis(0, scaled(2000)),
+    },
+    Kind {
+        name: "kill all",
+        sqlite: 0,
+        postgres: 4,
+        make: |dice, by| Fault::KillAll {
+            down: dice.millis(0, by.scaled(2000)),
         },
-        Sort::Terminate => Fault::Terminate {
-            host,
-            down: dice.millis(0, scaled(2000)),
+    },
+    Kind {
+        name: "terminate",
+        sqlite: 15,
+        postgres: 10,
+        make: |dice, by| Fault::Terminate {
+            host: by.host,
+            down: dice.millis(0, by.scaled(2000)),
         },
-        Sort::Freeze => Fault::Freeze {
-            host,
-            long: dice.millis(lease * 3 / 2, lease * 3),
+    },
+    Kind {
+        name: "freeze",
+        sqlite: 0,
+        postgres: 14,
+        make: |dice, by| Fault::Freeze {
+            host: by.host,
+            long: dice.millis(by.lease * 3 / 2, by.lease * 3),
         },
-        Sort::LostAnswers => Fault::LostAnswers {
+    },
+    Kind {
+        name: "lost answers",
+        sqlite: 10,
+        postgres: 8,
+        make: |dice, _| Fault::LostAnswers {
             writes: 1 + u32::try_from(dice.below(6)).unwrap_or(0),
         },
-        Sort::KillDatabase => Fault::KillDatabase {
-            down: dice.millis(0, scaled(4000)),
+    },
+    Kind {
+        name: "kill database",
+        sqlite: 0,
+        postgres: 10,
+        make: |dice, by| Fault::KillDatabase {
+            down: dice.millis(0, by.scaled(4000)),
         },
-        Sort::PauseDatabase => Fault::PauseDatabase {
-            long: dice.millis(500, lease * 2),
+    },
+    Kind {
+        name: "pause database",
+        sqlite: 0,
+        postgres: 6,
+        make: |dice, by| Fault::PauseDatabase {
+            long: dice.millis(500, by.lease * 2),
         },
-        Sort::Exhaust => Fault::Exhaust {
-            hold: Duration::from_millis(scaled(2000)),
+    },
+    Kind {
+        name: "exhaust connections",
+        sqlite: 0,
+        postgres: 5,
+        make: |_, by| Fault::Exhaust {
+            hold: Duration::from_millis(by.scaled(2000)),
         },
-        Sort::Blackout => Fault::Blackout {
-            down: dice.millis(0, scaled(2000)),
+    },
+    Kind {
+        name: "blackout",
+        sqlite: 0,
+        postgres: 3,
+        make: |dice, by| Fault::Blackout {
+            down: dice.millis(0, by.scaled(2000)),
         },
-        Sort::FullDisk => Fault::FullDisk {
-            hold: dice.millis(scaled(1000), scaled(4000)),
+    },
+    Kind {
+        name: FULL_DISK,
+        sqlite: 15,
+        postgres: 0,
+        make: |dice, by| Fault::FullDisk {
+            hold: dice.millis(by.scaled(1000), by.scaled(4000)),
         },
+    },
+];
+
+/// The faults that can happen and are wanted, by weight. `small_disk`: there is one
+/// that can be filled.
+///
+/// # Errors
+/// One is wanted that can't happen.
+fn wanted(options: &Options, small_disk: bool) -> Result<Vec<(u64, &'static Kind)>> {
+    let mut kinds: Vec<(u64, &Kind)> = KINDS
+        .iter()
+        .filter(|kind| small_disk || kind.name != FULL_DISK)
+        .map(|kind| match options.store {
+            Store::Sqlite => (kind.sqlite, kind),
+            Store::Postgres => (kind.postgres, kind),
+        })
+        .filter(|(weight, _)| *weight > 0)
+        .collect();
+    let names: Vec<&str> = kinds.iter().map(|(_, kind)| kind.name).collect();
+    for only in &options.only {
+        ensure!(
+            names.contains(&only.as_str()),
+            "no fault `{only}` can happen here; there are: {}",
+            names.join(", ")
+        );
     }
+    kinds.retain(|(_, kind)| {
+        options.only.is_empty() || options.only.iter().any(|only| only == kind.name)
+    });
+    Ok(kinds)
+}
+
+fn fault(dice: &mut Dice, options: &Options, wanted: &[(u64, &Kind)]) -> Result<Fault> {
+    let kind = dice.weighted(wanted).context("no fault is wanted")?;
+    let hosts = options.hosts.max(1) as u64;
+    let measure = Measure {
+        host: usize::try_from(dice.below(hosts)).unwrap_or(0),
+        lease: millis(options.lease),
+        pause: millis(options.pause),
+    };
+    Ok((kind.make)(dice, &measure))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn plan(faults: usize, seed: u64, store: Store) -> Plan {
-        Plan::new(&Options::new(faults, seed, store), true)
+        Plan::new(&Options::new(faults, seed, store), true).unwrap()
+    }
+
+    #[test]
+    fn a_fault_has_the_name_of_its_kind() {
+        let mut dice = Dice::new(1, "kinds");
+        let measure = Measure {
+            host: 0,
+            lease: 1000,
+            pause: 2500,
+        };
+        for kind in &KINDS {
+            assert_eq!((kind.make)(&mut dice, &measure).name(), kind.name);
+        }
+    }
+
+    #[test]
+    fn only_what_is_wanted_happens_or_nothing() {
+        let only = |names: &[&str], store, small_disk| {
+            let mut options = Options::new(200, 7, store);
+            options.only = names.iter().map(|name| (*name).to_owned()).collect();
+            let plan = Plan::new(&options, small_disk).map_err(|error| error.to_string())?;
+            let steps = plan.steps.iter().map(|step| step.fault.name());
+            let names = steps.collect::<std::collections::BTreeSet<_>>();
+            Ok::<_, String>(names.into_iter().collect::<Vec<_>>())
+        };
+        let rare = only(&["blackout"], Store::Postgres, false);
+        assert_eq!(rare.unwrap(), ["blackout"]);
+        let two = only(&["freeze", "kill"], Store::Postgres, false);
+        assert_eq!(two.unwrap(), ["freeze", "kill"]);
+        for (names, store) in [
+            (&["kil"][..], Store::Postgres),
+            (&["kill", "frezze"], Store::Postgres),
+            (&["full disk"], Store::Sqlite),
+        ] {
+            let error = only(names, store, false).unwrap_err();
+            assert!(error.contains(names.last().unwrap()), "{error}");
+            assert!(error.contains("there are: kill, "), "{error}");
+        }
+        assert_eq!(
+            only(&["full disk"], Store::Sqlite, true).unwrap(),
+            ["full disk"]
+        );
     }
 
     #[test]

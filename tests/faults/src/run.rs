@@ -49,6 +49,7 @@ pub async fn run(options: &Options, say: Say) -> Result<Summary> {
         "{} faults, seed {}, {:?}, {} hosts",
         options.faults, options.seed, options.store, options.hosts
     ));
+    say(&format!("again: {}", options.command_line()));
     let (folder, temporary) = match &options.folder {
         Some(folder) => {
             std::fs::create_dir_all(folder)?;
@@ -89,7 +90,7 @@ async fn play(options: &Options, say: &Say, folder: &Path) -> Result<Summary> {
     if let Some(left_out) = left_out {
         say(&left_out);
     }
-    let plan = Plan::new(options, database.has_disk());
+    let plan = Plan::new(options, database.has_disk())?;
     let app = Arc::new(App::start(&plan.accounts)?);
     let relay = Relay::start(app.url(), options.seed).await?;
     let around = Surroundings {

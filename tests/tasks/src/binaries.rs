@@ -1,4 +1,4 @@
-//! The host and the simulators as programs, built for development.
+//! The host and the simulators as programs.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ const PACKAGES: [&str; 5] = [
     "--bins",
 ];
 
-/// The programs that demo and tests start.
+/// The programs that demo, tests and benchmarks start.
 pub(crate) struct Binaries {
     /// `rollout`.
     pub(crate) host: PathBuf,
@@ -28,7 +28,13 @@ pub(crate) struct Binaries {
 
 impl Binaries {
     pub(crate) fn build(step: &Step) -> Result<Self> {
-        let artifacts = cargo::build(&tree::root(), &PACKAGES, step)?;
+        Self::build_as(&[], step)
+    }
+
+    /// With more arguments for cargo: `--release`.
+    pub(crate) fn build_as(more: &[&str], step: &Step) -> Result<Self> {
+        let arguments = [&PACKAGES, more].concat();
+        let artifacts = cargo::build(&tree::root(), &arguments, step)?;
         Ok(Self {
             host: find(&artifacts, "rollout")?,
             simulator: find(&artifacts, "follow-up-boss-sim")?,
@@ -36,21 +42,12 @@ impl Binaries {
     }
 }
 
-/// Builds the host if necessary and answers where its binary `rollout` is.
+/// Builds the host for development if necessary and answers where its binary `rollout` is.
 ///
 /// # Errors
 /// What cargo said, if it doesn't compile.
 pub fn host_binary() -> Result<PathBuf> {
     Ok(Binaries::build(&Step::silent())?.host)
-}
-
-/// Builds the simulator of Follow Up Boss if necessary and answers where its binary
-/// `follow-up-boss-sim` is.
-///
-/// # Errors
-/// What cargo said, if it doesn't compile.
-pub fn simulator_binary() -> Result<PathBuf> {
-    Ok(Binaries::build(&Step::silent())?.simulator)
 }
 
 fn find(artifacts: &[Artifact], name: &str) -> Result<PathBuf> {

@@ -1,5 +1,5 @@
 //! The connectors, built and left as `target/connectors/KEY.wasm`; beside them, for
-//! the tests, the one that misbehaves.
+//! the tests, the one that misbehaves and those that try out the contract.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,12 +39,27 @@ pub fn build_misbehaving() -> Result<PathBuf> {
     build_misbehaving_at(&step)
 }
 
+/// Builds the connectors that do as `tests/conformance/README.md` says, which are none
+/// to ship, and answers the folder that holds them as `NAME.wasm`.
+///
+/// # Errors
+/// As [`build_connectors`].
+pub fn build_conformance() -> Result<PathBuf> {
+    let step = Step::silent();
+    target::ensure(&step)?;
+    build_conformance_at(&step)
+}
+
 pub(crate) fn build(step: &Step) -> Result<PathBuf> {
     build_all(&tree::connectors_workspace(), tree::connectors(), step)
 }
 
 pub(crate) fn build_misbehaving_at(step: &Step) -> Result<PathBuf> {
     build_all(&tree::misbehaving_workspace(), tree::misbehaving(), step)
+}
+
+pub(crate) fn build_conformance_at(step: &Step) -> Result<PathBuf> {
+    build_all(&tree::conformance_workspace(), tree::conformance(), step)
 }
 
 /// Builds the connectors of a workspace and leaves them in `folder`.

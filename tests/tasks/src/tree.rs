@@ -35,6 +35,16 @@ pub(crate) fn misbehaving() -> PathBuf {
     root().join("target/misbehaving/connectors")
 }
 
+/// The workspace of the connectors that try out the contract.
+pub(crate) fn conformance_workspace() -> PathBuf {
+    root().join("tests/conformance")
+}
+
+/// Where they are left.
+pub(crate) fn conformance() -> PathBuf {
+    root().join("target/conformance/connectors")
+}
+
 /// Everything a demo writes.
 pub(crate) fn demo() -> PathBuf {
     root().join("target/demo")

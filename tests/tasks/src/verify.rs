@@ -45,13 +45,17 @@ pub fn verify() -> Result<ExitCode> {
 type Run = (&'static str, Totals);
 
 fn run_all(runs: &mut Vec<Run>) -> Result<()> {
-    let mut progress = Progress::of(6);
+    let mut progress = Progress::of(7);
     progress.step("the compiler target wasm32-wasip2", target::ensure)?;
     progress.step("building the connectors", components::build)?;
     // Here, and not inside the first test that needs them, where nobody sees it.
     progress.step(
         "building the connector that misbehaves",
         components::build_misbehaving_at,
+    )?;
+    progress.step(
+        "building the connectors that try out the contract",
+        components::build_conformance_at,
     )?;
     progress.step("building the host and the simulator", Binaries::build)?;
     for (name, workspace) in [

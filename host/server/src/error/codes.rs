@@ -104,7 +104,7 @@ codes! {
         cause "`next` was altered, is older than 24 hours, or belongs to another credential, entity or set of filters."
         remedy "Start again without `next`, and follow `next` with the filters it was given for."
     UnknownConnector = "unknown_connector" BAD_REQUEST "There is no such connector."
-        cause "No installed connector has this appKey."
+        cause "No loaded connector has this appKey."
         remedy "Use a key from GET /api/connectors."
     UnknownPlan = "unknown_plan" BAD_REQUEST "The connector has no such plan."
         cause "The connector offers no way to connect under this plan."

@@ -1,7 +1,7 @@
 //! How an environment stands: its secrets' rotation, whether it is held, and
 //! that it is entered again or gone.
 
-use super::{AppSetting, Control, Environment, SettingKind};
+use super::{AppSetting, Control, Environment, put_setting};
 use crate::database::query;
 use crate::{Result, StoreError, now};
 
@@ -95,34 +95,8 @@ impl Control {
             other => other,
         })?;
         for (connector, setting) in settings {
-            query(
-                "INSERT INTO host_app_settings (environment, connector, name, kind, value) \
-                 VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(&environment.name)
-            .bind(connector)
-            .bind(&setting.name)
-            .bind(setting.kind.as_str())
-            .bind(&setting.value)
-            .execute(&mut tx)
-            .await?;
+            put_setting(&mut tx, &environment.name, connector, setting).await?;
         }
         self.db.commit(tx).await
-    }
-
-    /// All settings of an environment, each with its connector.
-    pub async fn all_app_settings(&self, environment: &str) -> Result<Vec<(String, AppSetting)>> {
-        let rows: Vec<(String, String, String, String)> = query(
-            "SELECT connector, name, kind, value FROM host_app_settings \
-             WHERE environment = $1 ORDER BY connector, name",
-        )
-        .bind(environment)
-        .all(&self.db)
-        .await?;
-        let setting = |(connector, name, kind, value): (String, String, String, String)| {
-            let kind = SettingKind::of(&kind);
-            (connector, AppSetting { name, kind, value })
-        };
-        Ok(rows.into_iter().map(setting).collect())
     }
 }

@@ -87,7 +87,7 @@ impl Dialect {
                  host_seq {{serial}}, \
                  \"id\" {{key}} NOT NULL UNIQUE, \"credentialId\" {{key}} NOT NULL, \
                  \"appKey\" TEXT NOT NULL, \
-                 host_upstream_id TEXT NOT NULL, host_rev BIGINT NOT NULL DEFAULT 1, \
+                 host_upstream_id TEXT NOT NULL, \
                  host_hash {{bytes}} NOT NULL, host_original_hash {{bytes}} NOT NULL, \
                  host_stamp BIGINT NOT NULL, host_catalog BIGINT NOT NULL, {}) {options}",
                 self.entity_table(table),
@@ -159,8 +159,7 @@ impl Dialect {
         let table = quote(table);
         format!(
             "ON CONFLICT (\"id\") DO UPDATE SET {changes}, \
-             \"rolloutUpdated\" = coalesce(excluded.\"rolloutUpdated\", {table}.\"rolloutUpdated\"), \
-             host_rev = {table}.host_rev + 1 \
+             \"rolloutUpdated\" = coalesce(excluded.\"rolloutUpdated\", {table}.\"rolloutUpdated\") \
              WHERE ({table}.host_hash <> excluded.host_hash \
              OR {table}.host_original_hash <> excluded.host_original_hash) \
              AND {table}.host_stamp <= excluded.host_stamp \

@@ -1,6 +1,6 @@
 //! What a page brings beside rows: deletions, references, records set aside.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Landing;
 use crate::database::{query, statement};
@@ -103,6 +103,9 @@ impl Landing<'_, '_> {
                 let known: HashSet<String> = known.into_iter().collect();
                 references.retain(|reference| !known.contains(&reference.id));
             }
+            if references.is_empty() {
+                continue;
+            }
             references.sort_unstable_by(|a, b| a.id.cmp(&b.id));
             let rows = references.iter().map(|reference| {
                 vec![
@@ -147,20 +150,35 @@ impl Landing<'_, '_> {
             .collect();
         let delete = statement(sql).bind(credential).bind(entity).bind(back);
         delete.execute(&mut *self.tx).await?;
-        for quarantined in &self.page.quarantined {
-            query(
-                "INSERT INTO host_quarantine (credential_id, entity, upstream_id, reason, at) \
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (credential_id, entity, upstream_id) \
-                 DO UPDATE SET reason = excluded.reason, at = excluded.at",
-            )
-            .bind(credential)
-            .bind(entity)
-            .bind(&quarantined.upstream_id)
-            .bind(&quarantined.reason)
-            .bind(self.page.now)
-            .execute(&mut *self.tx)
-            .await?;
-        }
+        // One statement may not meet one of them twice; records without an id share
+        // a place.
+        let aside: BTreeMap<&str, &str> = (self.page.quarantined.iter())
+            .map(|one| (one.upstream_id.as_str(), one.reason.as_str()))
+            .collect();
+        let rows = aside.into_iter().map(|(upstream_id, reason)| {
+            vec![
+                credential.into(),
+                entity.into(),
+                upstream_id.into(),
+                reason.into(),
+                self.page.now.into(),
+            ]
+        });
+        let rows = rows.collect();
+        let insert = Insert::new(
+            self.table.dialect,
+            "host_quarantine",
+            &[
+                ("credential_id", Type::Text),
+                ("entity", Type::Text),
+                ("upstream_id", Type::Text),
+                ("reason", Type::Text),
+                ("at", Type::Integer),
+            ],
+            "ON CONFLICT (credential_id, entity, upstream_id) \
+             DO UPDATE SET reason = excluded.reason, at = excluded.at",
+        );
+        insert.run(self.tx, rows).await?;
         let count =
             query("SELECT COUNT(*) FROM host_quarantine WHERE credential_id = $1 AND entity = $2");
         count.bind(credential).bind(entity).one(&mut *self.tx).await

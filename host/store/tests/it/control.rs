@@ -1,5 +1,7 @@
 //! The control database.
 
+use std::collections::HashMap;
+
 use rollout_store::{
     AppKeys, AppSetting, Control, Databases, Migrate, NewEnvironment, SettingKind, StoreError,
 };
@@ -81,22 +83,46 @@ async fn settings_belong_to_one_connector_of_one_environment() {
         .put_app_settings("dev", "acme", std::slice::from_ref(&renewed))
         .await
         .unwrap();
-    assert_eq!(
-        control.app_settings("dev", "acme").await.unwrap(),
-        [id, renewed]
-    );
-    assert!(
+    let other = setting("client_id", SettingKind::Field, "def");
+    for (environment, connector) in [("dev", "other"), ("production", "acme")] {
+        let settings = std::slice::from_ref(&other);
         control
-            .app_settings("production", "acme")
+            .put_app_settings(environment, connector, settings)
             .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        control
-            .app_settings("dev", "other")
-            .await
-            .unwrap()
-            .is_empty()
-    );
+            .unwrap();
+    }
+    let of = |connector: &str, setting: &AppSetting| (connector.to_owned(), setting.clone());
+    let expected = HashMap::from([
+        (
+            "dev".to_owned(),
+            vec![of("acme", &id), of("acme", &renewed), of("other", &other)],
+        ),
+        ("production".to_owned(), vec![of("acme", &other)]),
+    ]);
+    assert_eq!(control.app_settings().await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_environment_comes_back_with_its_settings() {
+    let place = Place::new().await;
+    let control = open(&place).await;
+    let dev = control
+        .create_environment(environment("dev", "client-1"))
+        .await
+        .unwrap();
+    let setting = AppSetting {
+        name: "client_id".to_owned(),
+        kind: SettingKind::Field,
+        value: "abc".to_owned(),
+    };
+    let settings = [("acme".to_owned(), setting)];
+    let taken = control.restore_environment(&dev, &settings).await;
+    assert!(matches!(taken, Err(StoreError::Conflict(_))), "{taken:?}");
+    assert!(control.app_settings().await.unwrap().is_empty());
+    control.delete_environment(&dev).await.unwrap();
+    control.restore_environment(&dev, &settings).await.unwrap();
+    let expected = HashMap::from([("dev".to_owned(), settings.to_vec())]);
+    assert_eq!(control.app_settings().await.unwrap(), expected);
+    let back = control.environment("dev").await.unwrap().unwrap();
+    assert_eq!((back.created_at, back.held), (dev.created_at, true));
 }

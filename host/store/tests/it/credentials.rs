@@ -90,27 +90,20 @@ async fn a_shared_credential_belongs_to_both() {
     let fixture = Fixture::new().await;
     let (store, id) = (&fixture.store, fixture.credential.id.as_str());
     let bob = store.consumer("bob").await.unwrap();
-    assert_eq!(store.credential_of(&bob.id, id).await.unwrap(), None);
+    let owners = async || {
+        let loaded = store.load_credentials(Some(&[id.to_owned()])).await;
+        loaded.unwrap().remove(0).consumers
+    };
+    assert_eq!(owners().await, [fixture.consumer.as_str()]);
     store.share_credential(id, &bob.id).await.unwrap();
     store.share_credential(id, &bob.id).await.unwrap();
-    assert!(store.credential_of(&bob.id, id).await.unwrap().is_some());
-    assert_eq!(store.consumers_of(id).await.unwrap().len(), 2);
-    assert_eq!(
-        store
-            .credentials_of(&bob.id, Some("acme"))
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-    assert_eq!(
-        store
-            .credentials_of(&bob.id, Some("other"))
-            .await
-            .unwrap()
-            .len(),
-        0
-    );
+    let mut both = [fixture.consumer.clone(), bob.id.clone()];
+    both.sort();
+    assert_eq!(owners().await, both);
+    let found = store.find_by_external(&bob.id, "acme", "account-1").await;
+    assert_eq!(found.unwrap().unwrap().id, id);
+    let found = store.find_by_external(&bob.id, "other", "account-1").await;
+    assert_eq!(found.unwrap(), None);
     let nobody = store.share_credential(id, "cons_nobody").await;
     assert!(matches!(nobody, Err(StoreError::NotFound(_))));
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use rollout_store::{
     CREDENTIAL, Credential, CredentialChange, CredentialStatus, EVENT_IDS_MAX, EnvStore, Event,
-    EventQuery, Events, HOUSE, Happened, Lease, NewJob, OneRecord, now, record_id,
+    EventQuery, Events, HOUSE, Happened, Lease, NewJob, now, record_id,
 };
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, LONG, open};
+use super::fixture::{Fixture, LONG, delete_one, land_one, open};
 
 /// Becomes the sequencer.
 async fn sequencer(store: &EnvStore) -> Lease {
@@ -133,29 +133,15 @@ async fn a_write_through_the_api_is_told_once() {
     let fixture = Fixture::new().await;
     let lease = sequencer(&fixture.store).await;
     let write = async |name: &str| {
-        let one = OneRecord {
-            credential: &fixture.credential,
-            entity: "people",
-            record: fixture.person("1", json!({"name": name})),
-            references: Vec::new(),
-            lenient: 0,
-        };
-        fixture.store.land_one(one).await.unwrap();
+        let person = fixture.person("1", json!({"name": name}));
+        land_one(&fixture.store, &fixture.credential, person).await;
     };
     write("a").await;
     write("b").await;
     write("b").await;
-    let credential = &fixture.credential;
-    fixture
-        .store
-        .delete_one(credential, "people", "1")
-        .await
-        .unwrap();
-    fixture
-        .store
-        .delete_one(credential, "people", "1")
-        .await
-        .unwrap();
+    for _ in 0..2 {
+        delete_one(&fixture.store, &fixture.credential, "1").await;
+    }
     number_all(&fixture.store, &lease).await;
     let query = EventQuery {
         after: 1,
@@ -303,14 +289,8 @@ async fn numbers_have_no_gap_while_many_write() {
                   VALUES ('undone', 1, 'people', 'Created', 'c', 'acme', 0, '[]'); ROLLBACK";
     let write = async |store: &EnvStore, credential: &Credential, worker: usize| {
         for n in 0..25 {
-            let one = OneRecord {
-                credential,
-                entity: "people",
-                record: fixture.person(&format!("{worker}-{n}"), json!({})),
-                references: Vec::new(),
-                lenient: 0,
-            };
-            store.land_one(one).await.unwrap();
+            let person = fixture.person(&format!("{worker}-{n}"), json!({}));
+            land_one(store, credential, person).await;
             // One that draws its place and is rolled back.
             fixture.place.run(undone).await;
         }

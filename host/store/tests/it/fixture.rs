@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rollout_catalog::{Catalog, Category, Entity, EntityFile};
 use rollout_store::{
     Credential, CredentialStatus, Databases, EnvStore, Lease, List, ListQuery, Migrate, Narrow,
-    Outcome, Page, Record, ReferenceIds, Result, SYNC, Schedule, SyncPhase, SyncRow, SyncStatus,
-    new_credential_id,
+    OneRecord, Outcome, Page, Record, ReferenceIds, Result, SYNC, Schedule, SyncPhase, SyncRow,
+    SyncStatus, new_credential_id,
 };
 use serde_json::{Value, json};
 
@@ -215,6 +215,27 @@ impl Fixture {
         ids.sort();
         (ids, list.total)
     }
+}
+
+/// Stores one record as a write through the API does.
+pub async fn land_one(store: &EnvStore, credential: &Credential, record: Record) -> Outcome {
+    let one = OneRecord {
+        credential,
+        entity: "people",
+        record,
+        references: Vec::new(),
+        lenient: 0,
+    };
+    let page = one.page(store.next_stamp().await.unwrap());
+    store.land(page).await.unwrap()
+}
+
+/// Deletes one person in the same way.
+pub async fn delete_one(store: &EnvStore, credential: &Credential, upstream_id: &str) -> Outcome {
+    let stamp = store.next_stamp().await.unwrap();
+    let mut page = Page::new(credential, "people", stamp, NOW);
+    page.deleted.push(upstream_id.to_owned());
+    store.land(page).await.unwrap()
 }
 
 pub fn person(

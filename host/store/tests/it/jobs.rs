@@ -302,3 +302,23 @@ async fn workers_never_get_one_job_twice() {
     assert_eq!(all.len(), 200);
     assert_eq!(BTreeSet::from_iter(&all).len(), 200);
 }
+
+#[tokio::test]
+async fn several_queues_are_asked_for_at_once() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let nothing: [Option<i64>; 2] = [None, None];
+    assert_eq!(store.next_jobs(&[ONE, FEW]).await.unwrap(), nothing);
+    enter(store, FEW, &[("a", "due", 1), ("b", "later", now() + HOUR)]).await;
+    assert_eq!(store.next_jobs(&[ONE, FEW]).await.unwrap(), [None, Some(0)]);
+    assert_eq!(store.next_jobs(&[FEW, ONE]).await.unwrap(), [Some(0), None]);
+    claim(store, FEW, 9).await;
+    enter(store, ONE, &[("a", "due", 1)]).await;
+    let next = store.next_jobs(&[ONE, FEW]).await.unwrap();
+    assert_eq!(next[0], Some(0));
+    assert!(
+        next[1].is_some_and(|wait| (LONG / 2..=LONG).contains(&wait)),
+        "{next:?}"
+    );
+    assert_eq!(store.next_jobs(&[]).await.unwrap(), []);
+}

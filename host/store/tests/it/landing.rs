@@ -1,12 +1,12 @@
 //! What landing a page does to rows, counts, tombstones and ids.
 
 use rollout_store::{
-    Change, Cursor, OneRecord, Outcome, Page, Quarantined, Reference, Schedule, StoreError,
-    SyncPhase, SyncStatus, record_id,
+    Cursor, Outcome, Page, Quarantined, Reference, Schedule, StoreError, SyncPhase, SyncStatus,
+    record_id,
 };
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, NOW, new_credential, schedule};
+use super::fixture::{Fixture, NOW, delete_one, land_one, new_credential, schedule};
 
 async fn only(fixture: &Fixture) -> Value {
     let (list, mut rows) = fixture.list(&fixture.query()).await;
@@ -266,19 +266,15 @@ async fn one_record_wins_over_pages_asked_for_before() {
     let fixture = Fixture::new().await;
     let mut page = fixture.page().await;
     page.records = vec![fixture.person("1", json!({"name": "from the page"}))];
-    let one = |name: &str| OneRecord {
-        credential: &fixture.credential,
-        entity: "people",
-        record: fixture.person("1", json!({"name": name})),
-        references: Vec::new(),
-        lenient: 0,
+    let write = async || {
+        let person = fixture.person("1", json!({"name": "written"}));
+        land_one(&fixture.store, &fixture.credential, person).await
     };
-    let (id, change) = fixture.store.land_one(one("written")).await.unwrap();
-    assert_eq!(change, Change::Created);
-    assert_eq!(
-        fixture.store.land_one(one("written")).await.unwrap(),
-        (id.clone(), Change::None)
-    );
+    let id = record_id(&fixture.credential, "people", "1");
+    assert_eq!(write().await.created, [id.as_str()]);
+    let again = write().await;
+    assert_eq!((again.unchanged, again.created.len()), (1, 0));
+    assert!(again.updated.is_empty());
     assert_eq!(fixture.store.land(page).await.unwrap().stale, ["1"]);
     let text = fixture
         .store
@@ -290,12 +286,8 @@ async fn one_record_wins_over_pages_asked_for_before() {
         "written"
     );
 
-    let deleted = fixture
-        .store
-        .delete_one(&fixture.credential, "people", "1")
-        .await
-        .unwrap();
-    assert_eq!(deleted, (id.clone(), true));
+    let deleted = delete_one(&fixture.store, &fixture.credential, "1").await;
+    assert_eq!(deleted.deleted, [id.as_str()]);
     let text = fixture
         .store
         .get_json(&fixture.credential.id, fixture.people(), &id)

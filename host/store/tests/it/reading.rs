@@ -306,7 +306,7 @@ async fn filtered_rows_are_counted_up_to_ten_thousand() {
 }
 
 #[tokio::test]
-async fn stored_ids_are_walked_in_the_order_of_landing() {
+async fn rows_are_walked_in_the_order_of_landing() {
     let fixture = Fixture::new().await;
     let people = (0..25).map(|n| fixture.person(&n.to_string(), json!({})));
     fixture.land(people.collect()).await;
@@ -314,14 +314,14 @@ async fn stored_ids_are_walked_in_the_order_of_landing() {
     let mut seen = Vec::new();
     let mut after = 0;
     loop {
-        let ids = fixture
+        let rows = fixture
             .store
-            .stored_ids(&fixture.credential.id, "people", after, 10)
+            .rows_after(&fixture.credential.id, "people", after, 10)
             .await
             .unwrap();
-        let Some(last) = ids.last() else { break };
-        after = last.seq;
-        seen.extend(ids.into_iter().map(|stored| stored.upstream_id));
+        let Some((last, _)) = rows.last() else { break };
+        after = *last;
+        seen.extend(rows.into_iter().map(|(_, upstream_id)| upstream_id));
     }
     let expected: Vec<String> = (0..25)
         .filter(|n| *n != 5)

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rollout_store::Location;
 use rollout_test_postgres::Server;
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection as _};
 
 /// An empty database, dropped with this value.
 pub(crate) struct Place {
@@ -30,25 +30,6 @@ impl Place {
         let options: PgConnectOptions = self.url.parse().unwrap();
         let options = options.options([("search_path", "host,public")]);
         PgConnection::connect_with(&options).await.unwrap()
-    }
-
-    /// Runs statements past the store.
-    pub(crate) async fn run(&self, sql: &str) {
-        let mut connection = self.connection().await;
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-    }
-
-    /// The only value of a query.
-    pub(crate) async fn number(&self, sql: &str) -> i64 {
-        let mut connection = self.connection().await;
-        let number = sqlx::query_scalar(AssertSqlSafe(sql));
-        let number = number.fetch_one(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        number
     }
 
     /// The columns of a table.

@@ -1,8 +1,8 @@
 //! A new SQLite file.
 
 use rollout_store::Location;
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection as _};
 use tempfile::TempDir;
 
 /// An empty database, gone with this value.
@@ -31,25 +31,6 @@ impl Place {
         };
         let options = SqliteConnectOptions::new().filename(path);
         SqliteConnection::connect_with(&options).await.unwrap()
-    }
-
-    /// Runs statements past the store.
-    pub(crate) async fn run(&self, sql: &str) {
-        let mut connection = self.connection().await;
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-    }
-
-    /// The only value of a query.
-    pub(crate) async fn number(&self, sql: &str) -> i64 {
-        let mut connection = self.connection().await;
-        let number = sqlx::query_scalar(AssertSqlSafe(sql));
-        let number = number.fetch_one(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        number
     }
 
     /// The columns of a table.
