@@ -48,6 +48,14 @@ impl Connectors {
         self.registry.catalog()
     }
 
+    pub(crate) fn egress(&self) -> &Egress {
+        &self.egress
+    }
+
+    pub(crate) fn limits(&self) -> CallLimits {
+        self.limits
+    }
+
     /// A call for an account.
     pub fn call<'a>(
         &'a self,

@@ -12,6 +12,7 @@ mod environment;
 mod environments;
 mod inputs;
 mod policy;
+mod proxy;
 mod registry;
 mod session;
 
@@ -22,5 +23,6 @@ pub use environment::{
     client_secret_context, credential_slot_context, database_url_context,
 };
 pub use environments::Environments;
+pub use proxy::{ProxyError, ProxyFailure, ProxyRequest};
 pub use registry::{Connector, KeyTaken, LoadDirError, RefusedFile, Registry};
 pub use session::Account;

@@ -7,7 +7,7 @@ use cap_std::fs::Dir;
 use parking_lot::RwLock;
 use rollout_catalog::manifest::fold_key;
 use rollout_catalog::{Catalog, Manifest, ManifestError};
-use rollout_sandbox::{Component, LoadError, Sandbox};
+use rollout_sandbox::{Component, Interface, LoadError, Sandbox};
 
 /// A connector: its component and what it says of itself.
 pub struct Connector {
@@ -23,12 +23,9 @@ pub enum RefusedFile {
     /// It is not a component of the contract.
     #[error(transparent)]
     Component(#[from] LoadError),
-    /// Its manifest is wrong.
+    /// Its manifest is wrong, or says something else than the component's exports.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The manifest and the component's exports disagree.
-    #[error("manifest: {0}")]
-    Mismatch(String),
     /// It can't be read.
     #[error("{0}")]
     Read(#[from] std::io::Error),
@@ -62,11 +59,10 @@ impl Connector {
     ) -> Result<Self, RefusedFile> {
         let component = Component::load(sandbox, bytes).await?;
         let manifest = Manifest::parse(component.description(), catalog)?;
-        if !manifest.entities.is_empty() && !component.has(rollout_sandbox::Interface::Entities) {
-            return Err(RefusedFile::Mismatch(
-                "it lists entities, but the component does not export `rollout:connector/entities@0.1.0`".into(),
-            ));
-        }
+        manifest.check_exports(|name| {
+            let mut known = Interface::ALL.iter();
+            known.any(|interface| interface.as_str() == name && component.has(*interface))
+        })?;
         Ok(Self {
             manifest,
             component,

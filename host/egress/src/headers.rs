@@ -46,6 +46,11 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     HOP_BY_HOP.contains(&name) || HOST_ONLY.contains(&name) || name.starts_with("proxy-")
 }
 
+/// True if a request may bring this header (lower case) itself.
+pub fn may_be_set(name: &str) -> bool {
+    !is_reserved(name) && !PLACEMENT_ONLY.contains(&name)
+}
+
 /// The guest's headers, checked. `accept-encoding` is left out: the host
 /// decodes bodies and asks only for what it can decode.
 pub(crate) fn outgoing(headers: &[(String, String)]) -> Result<HeaderMap, Failure> {

@@ -46,7 +46,7 @@ pub use capture::{Capture, Source};
 pub use egress::{Egress, EgressConfig, EgressError};
 pub use exchange::{Failure, Request, Response};
 pub use grant::{Access, CallLimits, Grant};
-pub use headers::{MAX_HEADER_BYTES, MAX_HEADERS};
+pub use headers::{MAX_HEADER_BYTES, MAX_HEADERS, may_be_set};
 pub use mac::{MacAlgorithm, SlotError};
 pub use placement::{Place, Placement};
 pub use policy::{Binding, HostRule, MAX_URL_BYTES, Policy};

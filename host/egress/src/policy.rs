@@ -81,6 +81,17 @@ impl HostRule {
         &self.pattern
     }
 
+    /// Where it is, if it is one host: `https://api.example.com`.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        let Names::One(name) = &self.names else {
+            return None;
+        };
+        let port = self.port.filter(|port| *port != 443);
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("https://{name}{port}"))
+    }
+
     fn matches(&self, host: &str, port: Option<u16>) -> bool {
         let named = match &self.names {
             Names::One(name) => name == host,

@@ -8,7 +8,7 @@ use rollout_store::{Consumer, CredentialStatus};
 
 use crate::error::ApiError;
 use crate::host::Host;
-use crate::token::{self, Scope, TokenError};
+use crate::token::{self, Claims, Scope, TokenError};
 
 /// Names the account that a category's request is about.
 const CREDENTIAL: &str = "x-rollout-credential-id";
@@ -28,8 +28,37 @@ enum Reach {
 }
 
 impl Host {
-    /// Checks the token. Every cause of refusal is one answer; the log knows more.
+    /// Checks the token of a request to the API.
     pub(crate) fn asker(&self, headers: &HeaderMap) -> Result<Asker, ApiError> {
+        let (environment, claims) = self.verified(headers)?;
+        let reach = match claims.scope {
+            Scope::Consumer(key) => Reach::Consumer(key),
+            Scope::Environment => Reach::Environment,
+            // The raw proxy is all that such a token is for.
+            Scope::Proxy { .. } => {
+                return Err(ApiError::forbidden("This token is for the proxy only."));
+            }
+        };
+        Ok(Asker { environment, reach })
+    }
+
+    /// Checks the token of a request to the raw proxy.
+    pub(crate) fn proxy_asker(&self, headers: &HeaderMap) -> Result<Asker, ApiError> {
+        let (environment, claims) = self.verified(headers)?;
+        let reach = match claims.scope {
+            Scope::Proxy { sub } => Reach::Consumer(sub),
+            Scope::Environment => Reach::Environment,
+            Scope::Consumer(_) => {
+                return Err(ApiError::forbidden(
+                    "The proxy needs a token with `scope: \"proxy\"` or `scope: \"environment\"`.",
+                ));
+            }
+        };
+        Ok(Asker { environment, reach })
+    }
+
+    /// Every cause of refusal is one answer; the log knows more.
+    fn verified(&self, headers: &HeaderMap) -> Result<(Arc<Environment>, Claims), ApiError> {
         let refuse = |cause: TokenError| ApiError::unauthorized(cause);
         let token = token::bearer(headers).map_err(refuse)?;
         let environment = match token::issuer(token).map_err(refuse)? {
@@ -44,15 +73,7 @@ impl Host {
         let now = rollout_store::now();
         let secrets = environment.secrets();
         let claims = token::verify(token, &secrets.valid(now), seconds(now)).map_err(refuse)?;
-        let reach = match claims.scope {
-            Scope::Consumer(key) => Reach::Consumer(key),
-            Scope::Environment => Reach::Environment,
-            // The raw proxy is all that such a token is for.
-            Scope::Proxy { .. } => {
-                return Err(ApiError::forbidden("This token is for the proxy only."));
-            }
-        };
-        Ok(Asker { environment, reach })
+        Ok((environment, claims))
     }
 }
 

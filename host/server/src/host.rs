@@ -8,6 +8,9 @@ use parking_lot::RwLock;
 use rollout_catalog::{Catalog, Category};
 use rollout_connectors::{Connectors, Environments};
 use rollout_sync::Writer;
+use utoipa_swagger_ui::Config;
+
+use crate::docs;
 
 /// What the configuration says to the server.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub struct Host {
     pub(crate) writer: Writer,
     pub(crate) settings: Settings,
     openapi: RwLock<HashMap<Category, Bytes>>,
+    /// How the viewer of these documents is set up.
+    pub(crate) docs: Arc<Config<'static>>,
 }
 
 impl Host {
@@ -38,6 +43,7 @@ impl Host {
         settings: Settings,
     ) -> Arc<Self> {
         Arc::new(Self {
+            docs: Arc::new(docs::viewer(connectors.catalog())),
             writer,
             connectors,
             environments,

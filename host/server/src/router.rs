@@ -7,7 +7,7 @@ use axum::routing::{any, get};
 
 use crate::edge::{method_not_allowed, unknown_route};
 use crate::host::Host;
-use crate::{connectors, credentials, error, feed, health, openapi, records};
+use crate::{connectors, credentials, docs, error, feed, health, openapi, proxy, records};
 
 /// What a host that only works answers: its health.
 pub fn health_router(host: Arc<Host>) -> Router {
@@ -24,7 +24,10 @@ pub fn router(host: Arc<Host>) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/docs", get(docs::root))
+        .route("/docs/", get(docs::page))
         .route("/docs/errors", get(error::docs))
+        .route("/docs/{*part}", get(docs::part))
         .route("/api/events-feed", get(feed::all))
         .route("/api/connectors", get(connectors::list))
         .route("/api/connectors/{key}/icon", get(connectors::icon))
@@ -34,6 +37,7 @@ pub fn router(host: Arc<Host>) -> Router {
                 .post(credentials::connect)
                 .delete(credentials::delete),
         )
+        .route("/api/proxy/{credential}/{*path}", any(proxy::pass))
         .route(
             "/api/credentials/{id}",
             get(credentials::read).put(credentials::change),

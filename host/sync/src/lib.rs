@@ -17,6 +17,7 @@ mod engine;
 mod failure;
 mod incoming;
 mod outgoing;
+mod parents;
 mod pass;
 mod settle;
 mod source;

@@ -94,7 +94,7 @@ impl Pass {
         let page = asked.answer;
         check(&page, cursor)?;
         Ok(Fetched {
-            print: print(&page.items),
+            print: print(&page.items, asked.part),
             read: self.source.read(page.items)?,
             stamp: asked.stamp,
             next: page.next,
@@ -204,9 +204,11 @@ impl Repeats {
     }
 }
 
-/// What tells a page from another: its records and how long they are.
-fn print(items: &[Item]) -> u64 {
+/// What tells a page from another: its records and how long they are, and which part
+/// of the account it is of.
+fn print(items: &[Item], part: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
+    part.hash(&mut hasher);
     for item in items {
         (&item.id, item.body.len()).hash(&mut hasher);
     }

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rollout_connectors::{Connectors, Environment};
-use rollout_sandbox::{CallError, Error};
+use rollout_sandbox::{CallError, Error, Page, ReadScope};
 use rollout_store::{Lease, OpenWrite, StoreError, after, now, record_id};
 use rollout_work::{Backoff, Handler};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::alike::{alike, lacks};
@@ -27,6 +28,7 @@ use crate::source::{Asked, Source};
 /// is under way is waited for.
 const PAGES: u32 = 20;
 const PAGE_RECORDS: u32 = 200;
+const MUCH: &str = "there is much to read before the record can be found";
 /// Records that are compared.
 const CANDIDATES: u32 = 2000;
 /// How long one waits for what can't be found out yet.
@@ -120,6 +122,7 @@ impl Settler {
             Err(PassError::Call(CallError::Connector(Error::NotFound(_)))) => Asked {
                 stamp: store.next_stamp().await?,
                 answer: Vec::new(),
+                part: 0,
             },
             asked => asked?,
         };
@@ -154,7 +157,10 @@ impl Settler {
 
     /// A record that was to be made. Answers whether it was.
     async fn settle_new(&self, case: &Case<'_>) -> Result<bool, PassError> {
-        self.read_on(case.source).await?;
+        match case.source.parent() {
+            Some(parent) => self.read_beside(case, &parent).await?,
+            None => self.read_on(case.source).await?,
+        }
         let store = case.source.store();
         let candidates = store
             .write_candidates(case.write, &case.source.entity, CANDIDATES)
@@ -175,19 +181,51 @@ impl Settler {
         let row = source.store().sync_row(credential, entity).await?;
         let mut cursor = row.ok_or(StoreError::NotFound("sync"))?.cursor;
         for _ in 0..PAGES {
-            let asked = source.changes(cursor.as_deref(), PAGE_RECORDS).await?;
-            let page = asked.answer;
-            let read = source.read(page.items)?;
-            let landing = source.page(read, asked.stamp);
-            source.store().land(landing).await?;
+            let asked = source.changes(cursor.as_deref(), PAGE_RECORDS);
+            let page = self.land(source, asked.await?).await?;
             if page.done || page.next.is_none() {
                 return Ok(());
             }
             cursor = page.next;
         }
-        Err(PassError::Unclear(
-            "there is much to read before the record can be found",
-        ))
+        Err(PassError::Unclear(MUCH))
+    }
+
+    /// Lands what belongs to the parents that the write names: the record would be
+    /// among it.
+    async fn read_beside(&self, case: &Case<'_>, parent: &str) -> Result<(), PassError> {
+        let Source { entity, live, .. } = case.source;
+        let body: serde_json::Map<String, Value> =
+            serde_json::from_str(&case.write.body).unwrap_or_default();
+        let ids = body.iter().filter_map(|(name, value)| {
+            let to = entity.field(name)?.reference.as_deref()?;
+            (to == parent).then(|| value.as_str().map(str::to_owned))?
+        });
+        let ids: Vec<String> = ids.collect();
+        let store = case.source.store();
+        let parents = store
+            .upstream_ids(&live.credential.id, parent, &ids)
+            .await?;
+        let scope = ReadScope::Parents(parents.into_values().collect());
+        let mut cursor = None;
+        for _ in 0..PAGES {
+            let asked = case.source.ask(&scope, cursor.as_deref(), PAGE_RECORDS);
+            let page = self.land(case.source, asked.await?).await?;
+            if page.done || page.next.is_none() {
+                return Ok(());
+            }
+            cursor = page.next;
+        }
+        Err(PassError::Unclear(MUCH))
+    }
+
+    /// Lands a page without its cursor.
+    async fn land(&self, source: &Source, asked: Asked<Page>) -> Result<Page, PassError> {
+        let mut page = asked.answer;
+        let read = source.read(std::mem::take(&mut page.items))?;
+        let landing = source.page(read, asked.stamp);
+        source.store().land(landing).await?;
+        Ok(page)
     }
 
     async fn happened(&self, case: &Case<'_>, id: &str) -> Result<bool, PassError> {

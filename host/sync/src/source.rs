@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use rollout_catalog::Entity;
+use rollout_catalog::manifest::Listing;
 use rollout_connectors::{Connector, Connectors, Environment, Live};
 use rollout_sandbox::{Item, Page as Fetched, ReadScope};
 use rollout_store::{EnvStore, Page, now};
 
 use crate::failure::PassError;
 use crate::incoming::{Incoming, Read};
+use crate::parents;
 
 /// Reads one entity of one account through its connector.
 #[derive(Clone)]
@@ -27,6 +29,8 @@ pub(crate) struct Asked<T> {
     pub(crate) stamp: i64,
     /// Its answer.
     pub(crate) answer: T,
+    /// Which part of the account was asked about, if not all of it.
+    pub(crate) part: u64,
 }
 
 impl Source {
@@ -61,17 +65,42 @@ impl Source {
         cursor: Option<&str>,
         records: u32,
     ) -> Result<Asked<Fetched>, PassError> {
+        match self.parent() {
+            Some(parent) => parents::changes(self, &parent, cursor, records).await,
+            None => self.ask(&ReadScope::Incremental, cursor, records).await,
+        }
+    }
+
+    /// The entity of the parents, if the app lists this one per parent only.
+    pub(crate) fn parent(&self) -> Option<String> {
+        let offer = self.connector.manifest.entity(&self.entity.name)?;
+        match offer.listing {
+            Listing::Parent => offer.parent.clone(),
+            Listing::Account => None,
+        }
+    }
+
+    /// One page, asked of the connector.
+    pub(crate) async fn ask(
+        &self,
+        scope: &ReadScope,
+        cursor: Option<&str>,
+        records: u32,
+    ) -> Result<Asked<Fetched>, PassError> {
         let stamp = self.store().next_stamp().await?;
         let call = self
             .connectors
             .call_for(&self.environment, &self.connector, &self.live)
             .await?;
-        let scope = ReadScope::Incremental;
         let page = call
-            .changes(&self.entity.name, &scope, cursor, records)
+            .changes(&self.entity.name, scope, cursor, records)
             .await;
         let answer = page.map_err(|error| call.blank_error(error))?;
-        Ok(Asked { stamp, answer })
+        Ok(Asked {
+            stamp,
+            answer,
+            part: 0,
+        })
     }
 
     /// The records with these of the app's ids, as far as it has them.
@@ -83,7 +112,11 @@ impl Source {
             .await?;
         let items = call.get(&self.entity.name, ids).await;
         let answer = items.map_err(|error| call.blank_error(error))?;
-        Ok(Asked { stamp, answer })
+        Ok(Asked {
+            stamp,
+            answer,
+            part: 0,
+        })
     }
 
     /// Turns items into rows.

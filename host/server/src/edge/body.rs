@@ -47,6 +47,13 @@ pub(super) async fn read_json_within(
         .map_err(|problem| ApiError::invalid_json(in_words(&problem)))
 }
 
+/// Reads a request's body, whatever it is. More than `limit` bytes is 413, a body
+/// that dawdles 408.
+pub async fn read_bytes(request: Request, limit: usize) -> Result<Bytes, ApiError> {
+    let read = tokio::time::timeout(READ_TIMEOUT, read(request.into_body(), limit));
+    read.await.map_err(|_| ApiError::body_timeout())?
+}
+
 fn check_format(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     if let Some(coding) = headers

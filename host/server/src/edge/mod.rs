@@ -30,7 +30,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use tracing::Instrument;
 
-pub use body::read_json;
+pub use body::{read_bytes, read_json};
 pub use category_host::{CategoryHosts, ViaCategoryHost};
 pub use cors::{Cors, Origins};
 pub use head::HeadLimits;
