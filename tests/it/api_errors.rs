@@ -359,7 +359,7 @@ async fn unknown_paths_and_methods_are_told_apart() {
         "/crm",
         "/crm/api",
         "/crm/api/",
-        "/crm/api/deals",
+        "/crm/api/nothing",
         "/crm/api/People",
         "/crm/api/people/x/tags",
         "/crm/api/people/x/tags/explode",
