@@ -55,3 +55,23 @@ capability!(
     "with-entities",
     "rollout_connector::bindings::entities"
 );
+capability!(hooks, "with-hooks", "rollout_connector::bindings::hooks");
+capability!(
+    triggers,
+    "with-triggers",
+    "rollout_connector::bindings::triggers"
+);
+capability!(
+    actions,
+    "with-actions",
+    "rollout_connector::bindings::actions"
+);
+capability!(forms, "with-forms", "rollout_connector::bindings::forms");
+
+#[cfg(feature = "secrets")]
+pub mod secrets {
+    wit_bindgen::generate!({
+        path: "../../wit/connector",
+        world: "with-secrets",
+    });
+}

@@ -6,7 +6,9 @@
 
 use serde_json::Value;
 
+use crate::automations::{Choices, Inputs, Mode, Polled, Question, Subject};
 use crate::error::Error;
+use crate::hooks::{Accepted, Inbound, Routed, Subscription, Topic};
 use crate::records::{Cursor, Item, Page, Scope, Write, Written};
 
 /// What the connector says of itself. Every connector implements it.
@@ -124,5 +126,85 @@ pub trait Entities {
     fn perform(entity: &str, id: &str, operation: &str, write: Write) -> Result<Written, Error> {
         let _ = (id, write);
         Err(Error::unsupported(entity, operation))
+    }
+}
+
+/// The app's own webhooks. Functions that aren't implemented answer
+/// [`Error::Unsupported`]; types and an example are in [`hooks`](crate::hooks).
+pub trait Hooks {
+    /// Makes a subscription at the app. With a shared hook there may be nothing
+    /// to ask the app for: the answer then only says the keys of the account.
+    fn subscribe(topic: Topic) -> Result<Subscription, Error> {
+        Err(Error::unsupported(&topic.hook, "subscribing"))
+    }
+
+    /// Renews a subscription, or makes it anew if the app has dropped it. Unless
+    /// implemented, it is only made anew.
+    fn renew(topic: Topic, data: Value) -> Result<Subscription, Error> {
+        let _ = data;
+        Self::subscribe(topic)
+    }
+
+    /// Ends a subscription. One that is gone already is [`Error::NotFound`].
+    fn unsubscribe(data: Value) -> Result<(), Error> {
+        let _ = data;
+        Err(Error::unsupported("hooks", "unsubscribing"))
+    }
+
+    /// Says whom a request to a shared hook is for, and answers handshakes.
+    /// There is no credential; verify the request with [`app`](crate::app).
+    fn route(request: Inbound) -> Result<Routed, Error> {
+        let _ = request;
+        Err(Error::unsupported("hooks", "routing"))
+    }
+
+    /// Verifies a request for one subscription and says what it tells.
+    /// [`Error::Unauthorized`]: it is not the app's.
+    fn accept(data: Value, request: Inbound) -> Result<Accepted, Error> {
+        let _ = (data, request);
+        Err(Error::unsupported("hooks", "accepting"))
+    }
+}
+
+/// Triggers: events found by polling. Types and an example are in
+/// [`automations`](crate::automations).
+pub trait Triggers {
+    /// Looks for events: a pure function of its arguments and of what the app
+    /// answers. With [`Mode::Prime`] only the cursor counts.
+    fn poll(trigger: &str, inputs: Inputs, mode: Mode, cursor: Cursor) -> Result<Polled, Error> {
+        let _ = (inputs, mode, cursor);
+        Err(Error::unsupported(trigger, "polling"))
+    }
+}
+
+/// Actions: what can be done in the app.
+pub trait Actions {
+    /// Carries out an action; the answer is what its output schema says. The key
+    /// is the same for every attempt at the same thing.
+    fn execute(action: &str, inputs: Inputs, idempotency_key: &str) -> Result<Value, Error> {
+        let _ = (inputs, idempotency_key);
+        Err(Error::unsupported(action, "executing"))
+    }
+}
+
+/// Forms: choices and schemas that depend on the account or on what is entered.
+/// Functions that aren't implemented answer [`Error::Unsupported`].
+pub trait Forms {
+    /// The choices of an input that the manifest marks with `x-options`.
+    fn options(question: Question) -> Result<Choices, Error> {
+        Err(Error::unsupported(question.subject.key(), "options"))
+    }
+
+    /// The JSON Schema of the inputs, in place of the manifest's.
+    fn input_schema(subject: Subject, inputs: Inputs) -> Result<Value, Error> {
+        let _ = inputs;
+        Err(Error::unsupported(subject.key(), "an input schema"))
+    }
+
+    /// The JSON Schema of a trigger's payload or an action's output, in place of
+    /// the manifest's.
+    fn payload_schema(subject: Subject, inputs: Inputs) -> Result<Value, Error> {
+        let _ = inputs;
+        Err(Error::unsupported(subject.key(), "a payload schema"))
     }
 }

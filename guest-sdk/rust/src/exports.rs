@@ -1,5 +1,8 @@
 //! The traits of [`capability`](crate::capability) as the component's exports.
 
+mod automations;
+mod hooks;
+
 use crate::bindings::host::rollout::connector::types as wire;
 use crate::bindings::{auth, entities, login, manifest};
 use crate::capability::{Auth, Entities, Login, Manifest, SignIn};
@@ -7,7 +10,7 @@ use crate::error::Error;
 use crate::json::Reader;
 use crate::records::{Cursor, Item, Page, Scope, Write, Written};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use auth::exports::rollout::connector::auth as auth_wire;
 use entities::exports::rollout::connector::entities as entities_wire;
@@ -87,7 +90,7 @@ impl<T: Entities> entities_wire::Guest for T {
         })
     }
 
-    fn get(entity: String, ids: Vec<String>) -> Result<Vec<entities_wire::Item>, wire::Error> {
+    fn get(entity: String, ids: Vec<String>) -> Result<Vec<wire::Item>, wire::Error> {
         let items = <T as Entities>::get(&entity, &ids)?;
         Ok(items.into_iter().map(item).collect())
     }
@@ -137,18 +140,22 @@ fn document(text: &str) -> Result<Value, Error> {
 }
 
 fn read(write: entities_wire::Write) -> Result<Write, Error> {
-    let Value::Object(body) = document(&write.body)? else {
-        return Err(Error::Internal("the host's document is no object".into()));
-    };
     Ok(Write {
-        body,
+        body: object(&write.body)?,
         merge: write.merge,
         idempotency_key: write.idempotency_key,
     })
 }
 
-fn item(item: Item) -> entities_wire::Item {
-    entities_wire::Item {
+fn object(text: &str) -> Result<Map<String, Value>, Error> {
+    match document(text)? {
+        Value::Object(members) => Ok(members),
+        _ => Err(Error::Internal("the host's document is no object".into())),
+    }
+}
+
+fn item(item: Item) -> wire::Item {
+    wire::Item {
         id: item.id,
         body: item.body,
         native: item.native,

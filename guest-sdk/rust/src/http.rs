@@ -269,11 +269,7 @@ impl Request {
     /// The value of a query parameter, decoded; for tests and fakes.
     pub fn query_value(&self, name: &str) -> Option<String> {
         let (_, query) = self.url.split_once('?')?;
-        query
-            .split('&')
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .find(|(key, _)| percent_decode(key) == name)
-            .map(|(_, value)| percent_decode(value))
+        query_value(query, name)
     }
 
     /// The body as JSON, null if it is none; for tests and fakes.
@@ -378,6 +374,15 @@ fn percent_encode(text: &str, out: &mut String) {
             _ => out.extend(['%', digit(byte >> 4), digit(byte & 15)]),
         }
     }
+}
+
+/// The value of a parameter of a query or a form, decoded.
+pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .find(|(key, _)| percent_decode(key) == name)
+        .map(|(_, value)| percent_decode(value))
 }
 
 fn percent_decode(text: &str) -> String {

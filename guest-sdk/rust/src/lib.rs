@@ -1,8 +1,8 @@
 //! Everything a Rollout connector needs.
 //!
 //! A connector is a type that implements small traits ([`Manifest`], [`Auth`],
-//! [`Entities`], [`Login`]) and is exported as a WebAssembly component by
-//! [`export!`]. It talks to its app with [`Request`], maps records to the types
+//! [`Entities`], [`Login`], [`Hooks`], [`Triggers`], [`Actions`], [`Forms`]) and is
+//! exported as a WebAssembly component by [`export!`]. It talks to its app with [`Request`], maps records to the types
 //! of [`entities`] and hands them over as [`Item`]s. The same code compiles
 //! natively, where [`testing`] stands in for the app.
 //!
@@ -37,13 +37,17 @@
 //! The README holds a complete connector and the way from `cargo new` to a
 //! running host.
 
+pub mod automations;
 pub mod capability;
 pub mod entities;
 pub mod error;
+pub mod hooks;
 pub mod http;
 pub mod json;
 pub mod log;
 pub mod records;
+#[cfg(feature = "secrets")]
+pub mod secrets;
 mod settings;
 pub mod state;
 pub mod time;
@@ -59,7 +63,10 @@ mod exports;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
-pub use capability::{Account, Auth, Entities, Login, Manifest, SignIn};
+pub use automations::{Event, Inputs, Mode, Polled};
+pub use capability::{
+    Account, Actions, Auth, Entities, Forms, Hooks, Login, Manifest, SignIn, Triggers,
+};
 pub use error::{Error, Issue, Upstream};
 pub use http::{Place, Request, Response, send_all};
 pub use records::{Cursor, Id, Item, Page, Scope, Write, Written};
@@ -70,8 +77,8 @@ pub use settings::{MacAlgorithm, app, credential};
 pub const CONTRACT: &str = "0.1.0";
 
 /// Exports a connector: its manifest and auth always, and the capabilities
-/// named after the colon, of `Entities` and `Login`. Natively it only checks
-/// that the type implements them.
+/// named after the colon, of `Entities`, `Login`, `Hooks`, `Triggers`, `Actions`
+/// and `Forms`. Natively it only checks that the type implements them.
 ///
 /// ```
 /// # use rollout_connector::*;
@@ -79,7 +86,8 @@ pub const CONTRACT: &str = "0.1.0";
 /// # impl Manifest for Crm { fn describe() -> String { "{}".into() } }
 /// # impl Auth for Crm { fn probe() -> Result<Account, Error> { Ok(Account::default()) } }
 /// # impl Entities for Crm {}
-/// rollout_connector::export!(Crm: Entities);
+/// # impl Actions for Crm {}
+/// rollout_connector::export!(Crm: Entities, Actions);
 /// ```
 #[macro_export]
 macro_rules! export {
@@ -87,10 +95,10 @@ macro_rules! export {
         const _: () = {
             const fn every_connector<T: $crate::Manifest + $crate::Auth>() {}
             every_connector::<$connector>();
-            $($(
+            $($({
                 const fn this_connector<T: $crate::$capability>() {}
                 this_connector::<$connector>();
-            )+)?
+            })+)?
         };
         #[cfg(target_arch = "wasm32")]
         $crate::__export_component!($connector Manifest Auth $($($capability)+)?);
@@ -115,6 +123,22 @@ macro_rules! __export_component {
     };
     ($connector:ident Entities $($rest:ident)*) => {
         $crate::bindings::entities::export!($connector);
+        $crate::__export_component!($connector $($rest)*);
+    };
+    ($connector:ident Hooks $($rest:ident)*) => {
+        $crate::bindings::hooks::export!($connector);
+        $crate::__export_component!($connector $($rest)*);
+    };
+    ($connector:ident Triggers $($rest:ident)*) => {
+        $crate::bindings::triggers::export!($connector);
+        $crate::__export_component!($connector $($rest)*);
+    };
+    ($connector:ident Actions $($rest:ident)*) => {
+        $crate::bindings::actions::export!($connector);
+        $crate::__export_component!($connector $($rest)*);
+    };
+    ($connector:ident Forms $($rest:ident)*) => {
+        $crate::bindings::forms::export!($connector);
         $crate::__export_component!($connector $($rest)*);
     };
 }

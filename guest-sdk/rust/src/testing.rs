@@ -95,6 +95,8 @@ struct App {
     requests: Vec<Request>,
     fields: BTreeMap<(&'static str, String), String>,
     mac: Option<Mac>,
+    #[cfg(feature = "secrets")]
+    secrets: BTreeMap<String, String>,
     state: BTreeMap<String, Entry<String>>,
     log: Vec<(Level, String)>,
     now_ms: Option<u64>,
@@ -152,6 +154,14 @@ impl FakeApp {
     #[must_use]
     pub fn mac(mut self, mac: impl Fn(&str, MacAlgorithm, &[u8]) -> Vec<u8> + 'static) -> Self {
         self.0.mac = Some(Box::new(mac));
+        self
+    }
+
+    /// Lets [`secrets::reveal`](crate::secrets::reveal) answer for a slot.
+    #[cfg(feature = "secrets")]
+    #[must_use]
+    pub fn secret(mut self, slot: &str, value: &str) -> Self {
+        self.0.secrets.insert(slot.to_owned(), value.to_owned());
         self
     }
 

@@ -5,6 +5,8 @@
 //! cannot see: a slot that nothing declares, a host that would never receive the secret bound to it, an entity that
 //! does not exist. Whatever passes can be enforced as it stands.
 
+mod automation;
+mod automation_faults;
 mod cross;
 mod host;
 mod offer;
@@ -18,6 +20,9 @@ use semver::Version;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use automation::{
+    ActionOffer, Dedupe, Dynamic, HookDelivery, HookOffer, TriggerDelivery, TriggerOffer,
+};
 pub use host::{BadHost, HostPattern};
 pub use offer::{Deletions, EntityOffer, IdStyle, Listing};
 pub use place::Place;
@@ -68,11 +73,20 @@ pub struct Manifest {
     /// The entities it serves, by name, in the manifest's order.
     #[serde(default, deserialize_with = "in_order")]
     pub entities: Vec<(String, EntityOffer)>,
+    /// What the app tells of its own accord, by key, in the manifest's order.
+    #[serde(default, deserialize_with = "in_order")]
+    pub hooks: Vec<(String, HookOffer)>,
+    /// Events that automations begin with, by key, in the manifest's order.
+    #[serde(default, deserialize_with = "in_order")]
+    pub triggers: Vec<(String, TriggerOffer)>,
+    /// What automations can have done in the app, by key, in the manifest's order.
+    #[serde(default, deserialize_with = "in_order")]
+    pub actions: Vec<(String, ActionOffer)>,
 }
 
-fn in_order<'de, D: serde::Deserializer<'de>>(
+fn in_order<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
-) -> Result<Vec<(String, EntityOffer)>, D::Error> {
+) -> Result<Vec<(String, T)>, D::Error> {
     Ordered::deserialize(from).map(|ordered| ordered.0)
 }
 
@@ -195,9 +209,21 @@ impl Manifest {
         check_schema(&value)?;
         check_hosts(&value)?;
         let manifest = Manifest::deserialize(value).map_err(|error| refused(error.to_string()))?;
-        let faults = cross::faults(&manifest, catalog);
+        let mut faults = cross::faults(&manifest, catalog);
+        faults.extend(automation_faults::faults(&manifest));
         if faults.is_empty() {
             Ok(manifest)
+        } else {
+            Err(ManifestError { faults })
+        }
+    }
+
+    /// Whether the component exports what the manifest describes, and describes what it exports. `exports` answers for
+    /// an interface of the contract by its name.
+    pub fn check_exports(&self, exports: impl Fn(&str) -> bool) -> Result<(), ManifestError> {
+        let faults = automation_faults::mismatches(self, exports);
+        if faults.is_empty() {
+            Ok(())
         } else {
             Err(ManifestError { faults })
         }

@@ -9,13 +9,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::Instance;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-use crate::component::{Component, Interface};
-use crate::contract::exports::{auth, entities, login, manifest};
-use crate::contract::{Account, Error, Item, Outcome, Page, ReadScope, Write, Written};
+use crate::Sandbox;
+use crate::component::Component;
+use crate::contract::Error;
 use crate::guest::Guest;
-use crate::limits::{Exhausted, Limits};
+use crate::limits::Exhausted;
 use crate::meter::{Meter, Metered};
-use crate::{Host, Sandbox};
 
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
@@ -58,192 +57,11 @@ fn describe(error: &Error) -> String {
     }
 }
 
-/// Calls a component on behalf of one credential.
-pub struct Caller<'a> {
-    sandbox: &'a Sandbox,
-    component: &'a Component,
-    host: Arc<dyn Host>,
-}
-
 /// An instance in its store, with the permits that let it run.
 pub(crate) struct Running {
     pub(crate) store: Store<Guest>,
     pub(crate) instance: Instance,
     _slots: Vec<OwnedSemaphorePermit>,
-}
-
-impl<'a> Caller<'a> {
-    /// A caller whose calls use `host`.
-    pub fn new(sandbox: &'a Sandbox, component: &'a Component, host: Arc<dyn Host>) -> Self {
-        Self {
-            sandbox,
-            component,
-            host,
-        }
-    }
-
-    /// `auth.probe`
-    pub async fn probe(&self) -> Result<Account, CallError> {
-        let auth = self.interface(Interface::Auth, &self.component.auth)?;
-        self.run(self.limits().wall, async |running| {
-            let auth: auth::Guest = auth.load(&mut running.store, &running.instance)?;
-            auth.call_probe(&mut running.store).await
-        })
-        .await
-    }
-
-    /// `login.sign-in`
-    pub async fn sign_in(&self, public_inputs: &str) -> Result<Outcome, CallError> {
-        let login = self.interface(Interface::Login, &self.component.login)?;
-        self.run(self.limits().wall, async |running| {
-            let login: login::Guest = login.load(&mut running.store, &running.instance)?;
-            login
-                .call_sign_in(&mut running.store, &public_inputs.to_owned())
-                .await
-        })
-        .await
-    }
-
-    /// `login.answer`
-    pub async fn answer(&self, state: &str) -> Result<Outcome, CallError> {
-        let login = self.interface(Interface::Login, &self.component.login)?;
-        self.run(self.limits().wall, async |running| {
-            let login: login::Guest = login.load(&mut running.store, &running.instance)?;
-            login
-                .call_answer(&mut running.store, &state.to_owned())
-                .await
-        })
-        .await
-    }
-
-    /// `entities.changes`
-    pub async fn changes(
-        &self,
-        entity: &str,
-        scope: &ReadScope,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page, CallError> {
-        let cursor = cursor.map(str::to_owned);
-        self.entities(self.limits().wall_page, async |entities, store| {
-            entities
-                .call_changes(store, entity, scope, cursor.as_ref(), limit)
-                .await
-        })
-        .await
-    }
-
-    /// `entities.get`
-    pub async fn get(&self, entity: &str, ids: &[String]) -> Result<Vec<Item>, CallError> {
-        self.entities(self.limits().wall, async |entities, store| {
-            entities.call_get(store, entity, ids).await
-        })
-        .await
-    }
-
-    /// `entities.create`
-    pub async fn create(&self, entity: &str, write: &Write) -> Result<Written, CallError> {
-        self.entities(self.limits().wall, async |entities, store| {
-            entities.call_create(store, entity, write).await
-        })
-        .await
-    }
-
-    /// `entities.update`
-    pub async fn update(
-        &self,
-        entity: &str,
-        id: &str,
-        write: &Write,
-    ) -> Result<Written, CallError> {
-        self.entities(self.limits().wall, async |entities, store| {
-            entities.call_update(store, entity, id, write).await
-        })
-        .await
-    }
-
-    /// `entities.delete`
-    pub async fn delete(
-        &self,
-        entity: &str,
-        id: &str,
-        idempotency_key: &str,
-    ) -> Result<(), CallError> {
-        self.entities(self.limits().wall, async |entities, store| {
-            entities
-                .call_delete(store, entity, id, idempotency_key)
-                .await
-        })
-        .await
-    }
-
-    /// `entities.perform`
-    pub async fn perform(
-        &self,
-        entity: &str,
-        id: &str,
-        operation: &str,
-        write: &Write,
-    ) -> Result<Written, CallError> {
-        self.entities(self.limits().wall, async |entities, store| {
-            entities
-                .call_perform(store, entity, id, operation, write)
-                .await
-        })
-        .await
-    }
-
-    fn limits(&self) -> &Limits {
-        self.sandbox.limits()
-    }
-
-    fn interface<'i, I>(&self, name: Interface, found: &'i Option<I>) -> Result<&'i I, CallError> {
-        found.as_ref().ok_or(CallError::Missing(name.as_str()))
-    }
-
-    async fn entities<T>(
-        &self,
-        wall: Duration,
-        call: impl AsyncFnOnce(
-            &entities::Guest,
-            &mut Store<Guest>,
-        ) -> wasmtime::Result<Result<T, Error>>,
-    ) -> Result<T, CallError> {
-        let found = self.interface(Interface::Entities, &self.component.entities)?;
-        self.run(wall, async |running| {
-            let guest = found.load(&mut running.store, &running.instance)?;
-            call(&guest, &mut running.store).await
-        })
-        .await
-    }
-
-    async fn run<T>(
-        &self,
-        wall: Duration,
-        call: impl AsyncFnOnce(&mut Running) -> wasmtime::Result<Result<T, Error>>,
-    ) -> Result<T, CallError> {
-        let guest = Guest::new(self.host.clone(), self.limits());
-        run(self.sandbox, self.component, guest, wall, call)
-            .await?
-            .map_err(CallError::Connector)
-    }
-}
-
-/// `manifest.describe`, with stand-ins for everything that the guest imports.
-pub(crate) async fn describe_manifest(
-    sandbox: &Sandbox,
-    component: &Component,
-    host: Arc<dyn Host>,
-) -> Result<String, CallError> {
-    let guest = Guest::stand_in(host, sandbox.limits());
-    let wall = sandbox.limits().wall;
-    run(sandbox, component, guest, wall, async |running| {
-        let manifest: manifest::Guest = component
-            .manifest
-            .load(&mut running.store, &running.instance)?;
-        manifest.call_describe(&mut running.store).await
-    })
-    .await
 }
 
 /// Instantiates and calls, under all limits.

@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component as Compiled, InstancePre};
 
-use crate::call::{CallError, describe_manifest};
-use crate::contract::exports::{auth, entities, login, manifest};
+use crate::call::{CallError, run};
+use crate::exports::{Exports, Found, Interface, full_name};
 use crate::guest::{self, Guest, PACKAGE, VERSION};
 use crate::{Host, LogLevel, MacAlgorithm, Sandbox, Scope, SlotError, http, state};
 
@@ -23,39 +23,17 @@ pub struct Component {
     pub(crate) pre: InstancePre<Guest>,
     /// No connector holds more than a quarter of the slots.
     pub(crate) share: Arc<Semaphore>,
-    pub(crate) manifest: manifest::GuestIndices,
-    pub(crate) auth: Option<auth::GuestIndices>,
-    pub(crate) login: Option<login::GuestIndices>,
-    pub(crate) entities: Option<entities::GuestIndices>,
+    pub(crate) exports: Exports,
     sha256: String,
     description: String,
 }
 
-/// The interfaces that a connector may export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interface {
-    /// What the connector says of itself. Required.
-    Manifest,
-    /// Proof that a credential works. Required.
-    Auth,
-    /// Signing in.
-    Login,
-    /// Records.
-    Entities,
-}
-
-impl Interface {
-    const ALL: [Self; 4] = [Self::Manifest, Self::Auth, Self::Login, Self::Entities];
-
-    /// The interface's name in the contract.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Manifest => "manifest",
-            Self::Auth => "auth",
-            Self::Login => "login",
-            Self::Entities => "entities",
-        }
-    }
+/// What an operator lets a component import beyond what all get. The default is
+/// nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// `secrets`: reading slots in clear. Each call still asks [`Host::reveal`].
+    pub secrets: bool,
 }
 
 /// Why a file is not a connector. Each says in one line what and where.
@@ -77,6 +55,11 @@ pub enum LoadError {
         "it imports `{0}`, which this host does not offer: a connector gets rollout:connector@0.1.0 and WASI 0.2 clocks, random, stdio and io; no files, sockets or environment"
     )]
     UnknownImport(String),
+    /// It imports something that only an operator's grant allows.
+    #[error(
+        "it imports `{0}`, which shows it secrets in clear; this host gives that to no connector without its operator's grant"
+    )]
+    NotGranted(String),
     /// It lacks an interface that every connector has.
     #[error("it does not export `rollout:connector/{0}@0.1.0`, which every connector has")]
     MissingExport(&'static str),
@@ -106,8 +89,17 @@ pub enum LoadError {
 
 impl Component {
     /// Compiles a component, checks it against the contract, and asks it twice to
-    /// describe itself.
+    /// describe itself. It gets what every connector gets.
     pub async fn load(sandbox: &Sandbox, bytes: Vec<u8>) -> Result<Self, LoadError> {
+        Self::load_with(sandbox, bytes, Grants::default()).await
+    }
+
+    /// Loads a component that may import what is granted to it.
+    pub async fn load_with(
+        sandbox: &Sandbox,
+        bytes: Vec<u8>,
+        grants: Grants,
+    ) -> Result<Self, LoadError> {
         let limit = sandbox.limits().component_bytes;
         if bytes.len() > limit {
             return Err(LoadError::TooLarge {
@@ -125,19 +117,13 @@ impl Component {
         .map_err(|error| LoadError::Interrupted(error.to_string()))?;
         let compiled = compiled.map_err(|error| LoadError::NotAComponent(first_line(&error)))?;
 
-        check_names(sandbox, &compiled)?;
+        check_names(sandbox, &compiled, grants)?;
         let pre = sandbox
-            .linker()
-            .instantiate_pre(&compiled)
-            .map_err(|error| LoadError::WrongType {
-                what: "imports".into(),
-                detail: first_line(&error),
-            })?;
+            .linker(grants)
+            .and_then(|linker| linker.instantiate_pre(&compiled))
+            .map_err(|error| LoadError::wrong_type("imports".into(), &error))?;
         let mut component = Self {
-            manifest: manifest::GuestIndices::new(&pre).map_err(mismatch(Interface::Manifest))?,
-            auth: Some(auth::GuestIndices::new(&pre).map_err(mismatch(Interface::Auth))?),
-            login: exported(&pre, Interface::Login, login::GuestIndices::new)?,
-            entities: exported(&pre, Interface::Entities, entities::GuestIndices::new)?,
+            exports: Exports::of(&pre)?,
             share: Arc::new(Semaphore::new((sandbox.limits().calls / 4).max(1))),
             pre,
             sha256,
@@ -159,49 +145,43 @@ impl Component {
 
     /// True if the component exports the interface.
     pub fn has(&self, interface: Interface) -> bool {
-        match interface {
-            Interface::Manifest | Interface::Auth => true,
-            Interface::Login => self.login.is_some(),
-            Interface::Entities => self.entities.is_some(),
-        }
+        self.exports.has(interface)
     }
 
+    /// Compares all types, then asks twice for the manifest, with stand-ins for
+    /// everything that the component imports.
     async fn describe(&self, sandbox: &Sandbox) -> Result<String, LoadError> {
-        let nothing: Arc<dyn Host> = Arc::new(Nothing);
-        // Types are only compared when an interface is loaded from an instance.
-        let guest = Guest::stand_in(nothing.clone(), sandbox.limits());
-        crate::call::run(
-            sandbox,
-            self,
-            guest,
-            sandbox.limits().wall,
-            async |running| {
-                let (store, instance) = (&mut running.store, &running.instance);
-                self.manifest.load(&mut *store, instance)?;
-                if let Some(auth) = &self.auth {
-                    auth.load(&mut *store, instance)?;
-                }
-                if let Some(login) = &self.login {
-                    login.load(&mut *store, instance)?;
-                }
-                if let Some(entities) = &self.entities {
-                    entities.load(&mut *store, instance)?;
-                }
-                Ok(())
-            },
-        )
+        let guest = || Guest::stand_in(Arc::new(Nothing), sandbox.limits());
+        let wall = sandbox.limits().wall;
+        run(sandbox, self, guest(), wall, async |running| {
+            self.exports.check(&mut running.store, &running.instance)
+        })
         .await
         .map_err(LoadError::Describe)?;
-        let first = describe_manifest(sandbox, self, nothing.clone())
-            .await
-            .map_err(LoadError::Describe)?;
-        let second = describe_manifest(sandbox, self, nothing)
-            .await
-            .map_err(LoadError::Describe)?;
-        if first != second {
-            return Err(LoadError::Unsteady);
+        let Some(manifest) = &self.exports.manifest else {
+            return Err(LoadError::MissingExport(Interface::Manifest.as_str()));
+        };
+        let mut said = Vec::new();
+        for _ in 0..2 {
+            let description = run(sandbox, self, guest(), wall, async |running| {
+                let manifest = Found::load(manifest, &mut running.store, &running.instance)?;
+                manifest.call_describe(&mut running.store).await
+            });
+            said.push(description.await.map_err(LoadError::Describe)?);
         }
-        Ok(first)
+        match said.as_slice() {
+            [first, second] if first == second => Ok(first.clone()),
+            _ => Err(LoadError::Unsteady),
+        }
+    }
+}
+
+impl LoadError {
+    pub(crate) fn wrong_type(what: String, error: &wasmtime::Error) -> Self {
+        Self::WrongType {
+            what,
+            detail: first_line(error),
+        }
     }
 }
 
@@ -221,10 +201,14 @@ fn recognise(bytes: &[u8]) -> Result<(), LoadError> {
 }
 
 /// Imports that are offered, and exports of this version.
-fn check_names(sandbox: &Sandbox, compiled: &Compiled) -> Result<(), LoadError> {
+fn check_names(sandbox: &Sandbox, compiled: &Compiled, grants: Grants) -> Result<(), LoadError> {
     let kind = compiled.component_type();
     for (name, _) in kind.imports(sandbox.engine()) {
-        if !guest::offered(name) {
+        if guest::is_secrets(name) {
+            if !grants.secrets {
+                return Err(LoadError::NotGranted(name.to_owned()));
+            }
+        } else if !guest::offered(name) {
             return Err(LoadError::UnknownImport(name.to_owned()));
         }
     }
@@ -241,38 +225,17 @@ fn check_names(sandbox: &Sandbox, compiled: &Compiled) -> Result<(), LoadError> 
             found.push(interface.to_owned());
         }
     }
-    for required in [Interface::Manifest, Interface::Auth] {
+    for required in Interface::REQUIRED {
         if !found.iter().any(|name| name == required.as_str()) {
             return Err(LoadError::MissingExport(required.as_str()));
         }
     }
     for name in found {
         if !Interface::ALL.iter().any(|known| known.as_str() == name) {
-            return Err(LoadError::OtherVersion(format!(
-                "{PACKAGE}/{name}@{VERSION}"
-            )));
+            return Err(LoadError::OtherVersion(full_name(&name)));
         }
     }
     Ok(())
-}
-
-fn exported<I>(
-    pre: &InstancePre<Guest>,
-    interface: Interface,
-    indices: impl FnOnce(&InstancePre<Guest>) -> wasmtime::Result<I>,
-) -> Result<Option<I>, LoadError> {
-    let name = format!("{PACKAGE}/{}@{VERSION}", interface.as_str());
-    match pre.component().get_export_index(None, &name) {
-        None => Ok(None),
-        Some(_) => indices(pre).map(Some).map_err(mismatch(interface)),
-    }
-}
-
-fn mismatch(interface: Interface) -> impl Fn(wasmtime::Error) -> LoadError {
-    move |error| LoadError::WrongType {
-        what: format!("export `{}`", interface.as_str()),
-        detail: first_line(&error),
-    }
 }
 
 fn first_line(error: &wasmtime::Error) -> String {

@@ -16,7 +16,8 @@ use wasmtime_wasi::p2::bindings;
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use crate::contract::{self, http, imports, state};
+use crate::contract::{self, http, imports, secrets, state};
+use crate::exports;
 use crate::limits::{Exhausted, Limits};
 use crate::{Host, LogLevel, MacAlgorithm, Scope, SlotError};
 
@@ -57,6 +58,11 @@ pub(crate) fn offered(import: &str) -> bool {
         Some(interface) => version == VERSION && CONTRACT.contains(&interface),
         None => version.starts_with("0.2.") && WASI.contains(&name),
     }
+}
+
+/// True for the interface that needs a grant.
+pub(crate) fn is_secrets(import: &str) -> bool {
+    import == exports::full_name("secrets")
 }
 
 /// What one instance has.
@@ -163,7 +169,12 @@ pub(crate) fn link_wasi(linker: &mut Linker<Guest>) -> Result<()> {
     Ok(())
 }
 
-/// Links everything that is offered.
+/// Links what is offered to those alone to whom it was granted.
+pub(crate) fn link_secrets(linker: &mut Linker<Guest>) -> Result<()> {
+    secrets::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)
+}
+
+/// Links everything that is offered to all.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> Result<()> {
     link_wasi(linker)?;
     imports::http::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?;
@@ -274,6 +285,12 @@ impl imports::state::Host for Guest {
         expected: Option<u64>,
     ) -> Result<Result<(), state::StateError>> {
         Ok(self.host.state_delete(key, expected).await)
+    }
+}
+
+impl secrets::Host for Guest {
+    fn reveal(&mut self, slot: String) -> Result<Result<String, String>> {
+        Ok(self.host.reveal(&slot))
     }
 }
 

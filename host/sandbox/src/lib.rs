@@ -7,7 +7,8 @@
 //!
 //! What a guest can reach is exactly what [`Host`] offers plus WASI's clocks,
 //! random and stdio; files, sockets, arguments and environment are not linked,
-//! and a component that imports them is refused when it is loaded.
+//! and a component that imports them is refused when it is loaded. Secrets in
+//! clear are linked for components only that were loaded with [`Grants`].
 //!
 //! What a guest can use up is bounded by [`Limits`]: memory by the store's
 //! resource limiter, CPU by thread time summed around each poll of the call
@@ -18,15 +19,19 @@
 //! This crate must never make a network request, read a file or hold a secret.
 
 mod call;
+mod caller;
 mod component;
 mod contract;
+mod exports;
 mod guest;
 mod limits;
 mod meter;
 
-pub use call::{CallError, Caller};
-pub use component::{Component, Interface, LoadError};
+pub use call::CallError;
+pub use caller::Caller;
+pub use component::{Component, Grants, LoadError};
 pub use contract::*;
+pub use exports::Interface;
 pub use limits::{Exhausted, Limits};
 
 use std::sync::Arc;
@@ -104,6 +109,16 @@ pub trait Host: Send + Sync + 'static {
         expected: Option<u64>,
     ) -> Result<(), state::StateError>;
 
+    /// The value of a slot of the credential or of the environment's settings, in
+    /// clear. Asked for components only that were loaded with the grant; refused
+    /// unless the implementation, too, knows of one for this call. The error is for
+    /// the connector's author.
+    fn reveal(&self, slot: &str) -> Result<String, String> {
+        Err(format!(
+            "the slot `{slot}` stays sealed: no operator granted this connector to read secrets"
+        ))
+    }
+
     /// Takes a line for the operator's log.
     fn log(&self, level: LogLevel, message: &str);
 }
@@ -164,8 +179,13 @@ impl Sandbox {
         &self.engine
     }
 
-    pub(crate) fn linker(&self) -> &Linker<Guest> {
-        &self.linker
+    /// The linker for components with these grants.
+    pub(crate) fn linker(&self, grants: Grants) -> wasmtime::Result<Linker<Guest>> {
+        let mut linker = self.linker.clone();
+        if grants.secrets {
+            guest::link_secrets(&mut linker)?;
+        }
+        Ok(linker)
     }
 
     pub(crate) fn slots(&self) -> &Arc<Semaphore> {

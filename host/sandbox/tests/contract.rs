@@ -60,6 +60,30 @@ fn every_item_of_the_contract_is_documented() {
     assert!(bare.is_empty(), "without a comment: {bare:#?}");
 }
 
+/// Secrets in clear are asked for by name and never by taking a usual world, and
+/// `everything` has all else.
+#[test]
+fn secrets_stand_in_a_world_of_their_own() {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir("../../wit/connector").unwrap();
+    let package = &resolve.packages[package];
+    let names = |world: &str| -> Vec<String> {
+        let world = &resolve.worlds[package.worlds[world]];
+        let keys = world.imports.keys().chain(world.exports.keys());
+        keys.map(|key| resolve.name_world_key(key)).collect()
+    };
+    let secrets = "rollout:connector/secrets@0.1.0";
+    for world in package.worlds.keys() {
+        let asks = names(world).iter().any(|name| name == secrets);
+        assert_eq!(asks, world == "with-secrets", "{world}");
+    }
+    let everything = names("everything");
+    for interface in package.interfaces.keys().filter(|name| *name != "secrets") {
+        let name = format!("rollout:connector/{interface}@0.1.0");
+        assert!(everything.contains(&name), "{name}");
+    }
+}
+
 /// The version is the same in the contract, the host and the manifest's schema.
 #[test]
 fn the_version_is_one() {

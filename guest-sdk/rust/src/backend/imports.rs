@@ -176,3 +176,8 @@ pub(crate) fn log(level: Level, message: &str) {
 pub(crate) fn fixed_now_ms() -> Option<u64> {
     None
 }
+
+#[cfg(feature = "secrets")]
+pub(crate) fn reveal(slot: &str) -> Result<String, String> {
+    crate::bindings::secrets::rollout::connector::secrets::reveal(slot)
+}

@@ -94,3 +94,10 @@ pub(crate) fn log(level: Level, message: &str) {
 pub(crate) fn fixed_now_ms() -> Option<u64> {
     running(|app| app.now_ms)?
 }
+
+#[cfg(feature = "secrets")]
+pub(crate) fn reveal(slot: &str) -> Result<String, String> {
+    running(|app| app.secrets.get(slot).cloned())
+        .flatten()
+        .ok_or_else(|| format!("the fake app has no value of the slot {slot}"))
+}

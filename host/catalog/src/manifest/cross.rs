@@ -300,7 +300,7 @@ impl<'a> Cross<'a> {
             entity
                 .fields
                 .iter()
-                .filter(|known| known.create != Rule::No || known.update)
+                .filter(|known| known.create != Rule::No || known.update != Rule::No)
         };
         let custom = entity.is_custom(field) || (entity.custom_fields && field == "custom*");
         if custom || settable().any(|known| covers(field, &known.name)) {
