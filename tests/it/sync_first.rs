@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rollout_test_apps::follow_up_boss::{Dataset, Fault, Simulator};
 use serde_json::json;
 
-use crate::fixtures::{API_KEY, HostUnderTest, Setup, app, only};
+use crate::fixtures::{API_KEY, HostUnderTest, Setup, app};
 use crate::sync_oracle::Shown;
 
 /// A host that tries again soon, and takes small pages so that there are many.
@@ -15,7 +15,6 @@ async fn eager(app: &Simulator) -> HostUnderTest {
 
 fn eager_setup(app: &Simulator) -> Setup {
     Setup::against(app)
-        .connectors(only("follow-up-boss"))
         .set("sync.page_records", 50)
         .set("sync.retry_first", "50ms")
         .set("sync.retry_longest", "200ms")

@@ -7,82 +7,40 @@ use rollout_connector::json::{Malformed, Object, Reader, Records, Scalar};
 use rollout_connector::{Account, Error, Item, Request, send_all};
 
 use crate::mapping;
+use crate::resources::{PEOPLE, Resource};
 
 const API: &str = "https://api.followupboss.com/v1";
 
 /// The largest page the app serves, and the most ids it is asked for at once.
 pub(crate) const MAX_LIMIT: usize = 100;
 
-/// A resource of the app that is an entity of the catalogue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resource {
-    People,
-    Users,
-    Notes,
-    Tasks,
-}
-
 impl Resource {
-    pub(crate) fn of(entity: &str) -> Result<Self, Error> {
-        match entity {
-            "people" => Ok(Self::People),
-            "users" => Ok(Self::Users),
-            "notes" => Ok(Self::Notes),
-            "tasks" => Ok(Self::Tasks),
-            _ => Err(Error::Unsupported(format!("{entity} are not offered"))),
-        }
-    }
-
-    /// Path and collection name, which are the entity's name too.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::People => "people",
-            Self::Users => "users",
-            Self::Notes => "notes",
-            Self::Tasks => "tasks",
-        }
-    }
-
-    /// Whether lists can be sorted by `updated`. The users' can't.
-    pub(crate) fn sorts_by_updated(self) -> bool {
-        self != Self::Users
-    }
-
-    /// A list request: with custom fields, and with what was deleted, where the
-    /// app can still show it.
-    pub(crate) fn list(self) -> Request {
-        let request = self.request("GET", "");
-        match self {
-            Self::People => self.shown(request).query("includeTrash", true),
-            Self::Users => request.query("includeDeleted", true),
-            Self::Notes | Self::Tasks => request,
-        }
+    /// A list request.
+    pub(crate) fn list(&self) -> Request {
+        self.shown(self.request("GET", ""))
     }
 
     /// A request for one record.
-    pub(crate) fn one(self, method: &str, id: &str) -> Request {
+    pub(crate) fn one(&self, method: &str, id: &str) -> Request {
         self.request(method, &format!("/{}", path_segment(id)))
     }
 
     /// A request for the collection.
-    pub(crate) fn request(self, method: &str, below: &str) -> Request {
-        Request::new(method, format!("{API}/{}{below}", self.name())).authenticate()
+    pub(crate) fn request(&self, method: &str, below: &str) -> Request {
+        Request::new(method, format!("{API}/{}{below}", self.path)).authenticate()
     }
 
-    /// Custom fields are shown only when asked for.
-    fn shown(self, request: Request) -> Request {
-        match self {
-            Self::People => request.query("fields", "allFields"),
-            _ => request,
-        }
+    fn shown(&self, request: Request) -> Request {
+        let shows = self.shows.iter();
+        shows.fold(request, |request, (name, value)| request.query(name, value))
     }
 }
 
 /// Reads records by id. A single one is read by its own path, which every
 /// resource documents; people always by the list, which shows the trash too.
-pub(crate) fn get(resource: Resource, ids: &[String]) -> Result<Vec<Item>, Error> {
-    if let ([id], false) = (ids, resource == Resource::People) {
-        let response = resource.one("GET", id).send()?;
+pub(crate) fn get(resource: &Resource, ids: &[String]) -> Result<Vec<Item>, Error> {
+    if let ([id], false) = (ids, resource.is(&PEOPLE)) {
+        let response = resource.shown(resource.one("GET", id)).send()?;
         return match response.status {
             404 => Ok(Vec::new()),
             _ => Ok(mapping::one(resource, response.success()?.text()?)?
@@ -90,9 +48,9 @@ pub(crate) fn get(resource: Resource, ids: &[String]) -> Result<Vec<Item>, Error
                 .collect()),
         };
     }
-    let parameter = match resource {
-        Resource::People => "id",
-        _ => "ids",
+    let parameter = match resource.is(&PEOPLE) {
+        true => "id",
+        false => "ids",
     };
     let requests = ids
         .chunks(MAX_LIMIT)

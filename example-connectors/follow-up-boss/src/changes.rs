@@ -18,16 +18,23 @@
 //! **Tokens** are followed while the app takes them. A refused one (too old, or
 //! an offset in disguise beyond the app's limit) is replaced by `idGreaterThan`.
 //!
+//! **A list that ignores `updatedAfter`** is noticed by its first page, which goes
+//! back further than was asked for. What is newer is then the whole answer.
+//!
 //! Users can't be sorted by `updated`: their pass is a sweep at once, and
-//! `since` comes from its first page, which can only be too early.
+//! `since` comes from its first page, which can only be too early. What has no
+//! `updated` is swept as a whole every time (deals), or above the last id known
+//! where records stay as they were made (events); short lists that are part of
+//! how an account is set up come without tokens and are read by offset.
 
 use std::borrow::Cow;
 
 use rollout_connector::json::{self, Malformed, Object, Reader, Write, Writer};
 use rollout_connector::{Cursor, Error, Item, Page, Request, Response, Upstream, time};
 
-use crate::api::{MAX_LIMIT, Resource};
+use crate::api::MAX_LIMIT;
 use crate::mapping;
+use crate::resources::{Pass, Resource};
 
 /// How far a pass looks back behind the newest change it knows.
 const OVERLAP_MS: u64 = 3 * 60 * 1000;
@@ -43,6 +50,8 @@ struct Position {
     since: Option<String>,
     /// True when nothing can appear at or before `since` any more.
     settled: bool,
+    /// The last id known, of records that stay as they were made.
+    made: u64,
     /// The sweep under way.
     sweep: Option<Sweep>,
 }
@@ -63,32 +72,40 @@ struct Sweep {
 }
 
 /// Everything there is.
-pub(crate) fn full(resource: Resource, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+pub(crate) fn full(resource: &Resource, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+    if resource.pass == Pass::Short {
+        return short(resource);
+    }
     let mut position: Position = Position::read(cursor)?;
     position.sweep.get_or_insert_default();
     go_on(resource, position, Batch::new(limit), Goal::Full)
 }
 
 /// What changed since the cursor; everything, oldest first, without one.
-pub(crate) fn incremental(resource: Resource, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+pub(crate) fn incremental(resource: &Resource, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
     let mut position: Position = Position::read(cursor)?;
     let mut batch = Batch::new(limit);
     if position.sweep.is_none() {
-        position = begin(resource, position, &mut batch)?;
+        match resource.pass {
+            Pass::Short => return short(resource),
+            Pass::Whole => position.sweep = Some(Sweep::default()),
+            Pass::Made => position.sweep = Some(Sweep::above(position.made)),
+            _ => position = begin(resource, position, &mut batch)?,
+        }
     }
     go_on(resource, position, batch, Goal::Incremental)
 }
 
 /// Asks for the latest changes. The answer is the whole pass, or the occasion
 /// for a sweep.
-fn begin(resource: Resource, known: Position, batch: &mut Batch) -> Result<Position, Error> {
+fn begin(resource: &Resource, known: Position, batch: &mut Batch) -> Result<Position, Error> {
     let after = known.looks_back_to();
+    let newest_first = resource.pass == Pass::Updated;
     // Without a cursor the sweep is certain, and one record names the moment.
     let limit = match known.since {
-        None if resource.sorts_by_updated() => 1,
+        None if newest_first => 1,
         _ => MAX_LIMIT,
     };
-    let newest_first = resource.sorts_by_updated();
     let sort = if newest_first { "-updated" } else { "id" };
     let request = resource
         .list()
@@ -103,12 +120,17 @@ fn begin(resource: Resource, known: Position, batch: &mut Batch) -> Result<Posit
     let mut position = Position {
         since: since.map(time::format),
         settled: since.is_some_and(|since| app_time(&response) >= since + OVERLAP_MS),
-        sweep: None,
+        ..Position::default()
     };
+    let mut more = page.next.is_some();
     if newest_first {
         page.items.reverse();
+        if let Some(after) = after.as_deref().and_then(time::parse) {
+            let asked_for = |item: &Item| item.updated_at.is_none_or(|updated| updated > after);
+            more &= page.items.first().is_none_or(asked_for);
+            page.items.retain(asked_for);
+        }
     }
-    let more = page.next.is_some();
     if more {
         position.sweep = Some(Sweep {
             after,
@@ -132,7 +154,7 @@ fn begin(resource: Resource, known: Position, batch: &mut Batch) -> Result<Posit
 
 /// Sweeps on until the batch is full or the sweep is over.
 fn go_on(
-    resource: Resource,
+    resource: &Resource,
     mut position: Position,
     mut batch: Batch,
     goal: Goal,
@@ -144,7 +166,13 @@ fn go_on(
         }
         match sweep.step(resource, &mut batch) {
             Ok(true) => {}
-            Ok(false) => position.sweep = None,
+            Ok(false) => {
+                position.made = match resource.pass {
+                    Pass::Made => sweep.id,
+                    _ => 0,
+                };
+                position.sweep = None;
+            }
             // What was read so far is not lost; the next call meets the error again.
             Err(Error::RateLimited { .. } | Error::Upstream(_)) if batch.has_items() => break,
             Err(error) => return Err(error),
@@ -187,6 +215,7 @@ impl<'a> Object<'a> for Position {
         match name.as_ref() {
             "since" => self.since = value.scalar()?.text().map(Cow::into_owned),
             "settled" => self.settled = value.scalar()?.flag() == Some(true),
+            "made" => self.made = value.scalar()?.whole().unwrap_or_default(),
             "sweep" => self.sweep = Some(value.object()?),
             _ => {}
         }
@@ -204,6 +233,10 @@ impl Write for Position {
         if self.settled {
             out.name("settled");
             out.flag(true);
+        }
+        if self.made > 0 {
+            out.name("made");
+            out.whole(self.made);
         }
         if let Some(sweep) = &self.sweep {
             out.name("sweep");
@@ -251,8 +284,17 @@ impl Write for Sweep {
 }
 
 impl Sweep {
+    /// A sweep of what has a greater id.
+    fn above(id: u64) -> Self {
+        Self {
+            id,
+            above: id,
+            ..Self::default()
+        }
+    }
+
     /// Reads one page; false when it was the last.
-    fn step(&mut self, resource: Resource, batch: &mut Batch) -> Result<bool, Error> {
+    fn step(&mut self, resource: &Resource, batch: &mut Batch) -> Result<bool, Error> {
         let mut response = self.request(resource, batch.limit).send()?;
         if response.status == 400 && self.next.take().is_some() {
             self.above = self.id;
@@ -268,8 +310,7 @@ impl Sweep {
         if last.is_some_and(|last| last <= self.id) || (goes_on && page.next == self.next) {
             return Err(Error::unexpected(format!(
                 "the app's list of {} did not go on after id {}",
-                resource.name(),
-                self.id
+                resource.path, self.id
             )));
         }
         self.id = last.unwrap_or(self.id);
@@ -278,7 +319,7 @@ impl Sweep {
         Ok(goes_on)
     }
 
-    fn request(&self, resource: Resource, limit: usize) -> Request {
+    fn request(&self, resource: &Resource, limit: usize) -> Request {
         resource
             .list()
             .query("sort", "id")
@@ -289,10 +330,44 @@ impl Sweep {
     }
 }
 
+/// A short list as a whole. It has no tokens for further pages, so there may be
+/// some as long as a page is full.
+fn short(resource: &Resource) -> Result<Page, Error> {
+    let mut items: Vec<Item> = Vec::new();
+    let (mut offset, mut next) = (0, None);
+    loop {
+        let request = resource
+            .list()
+            .query("limit", MAX_LIMIT)
+            .query_if("offset", (offset > 0 && next.is_none()).then_some(offset))
+            .query_if("next", next.as_ref());
+        let response = listed(request.send()?)?;
+        let page = mapping::page(resource, response.text()?)?;
+        let (known, read) = (items.len(), page.items.len() + page.skipped);
+        offset += read;
+        items.extend(page.items);
+        // A list that ignores `offset` comes again from its beginning.
+        let first = items.get(known).map(|item| &item.id);
+        let again = items.iter().take(known).any(|item| Some(&item.id) == first);
+        let more = page.next.is_some() || read >= MAX_LIMIT;
+        if read == 0 || again || !more || (page.next.is_some() && page.next == next) {
+            // Oldest first, which is not the app's own order.
+            items.sort_by_key(number);
+            return Ok(Page {
+                total: u64::try_from(items.len()).ok(),
+                items,
+                next: Cursor::of_text("{}".to_owned()),
+                done: true,
+            });
+        }
+        next = page.next;
+    }
+}
+
 /// What one call gathers.
-struct Batch {
-    limit: usize,
-    items: Vec<Item>,
+pub(crate) struct Batch {
+    pub(crate) limit: usize,
+    pub(crate) items: Vec<Item>,
     bytes: usize,
     total: Option<u64>,
 }
@@ -305,7 +380,7 @@ enum Goal {
 }
 
 impl Batch {
-    fn new(limit: u32) -> Self {
+    pub(crate) fn new(limit: u32) -> Self {
         Self {
             limit: usize::try_from(limit).unwrap_or(MAX_LIMIT),
             items: Vec::new(),
@@ -314,7 +389,7 @@ impl Batch {
         }
     }
 
-    fn add(&mut self, response: &Response, items: Vec<Item>) {
+    pub(crate) fn add(&mut self, response: &Response, items: Vec<Item>) {
         self.bytes += response.body.len();
         if self.items.is_empty() {
             self.items = items;
@@ -323,17 +398,17 @@ impl Batch {
         }
     }
 
-    fn has_items(&self) -> bool {
+    pub(crate) fn has_items(&self) -> bool {
         !self.items.is_empty()
     }
 
-    fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.has_items() && (self.items.len() >= self.limit || self.bytes >= BYTES)
     }
 }
 
 /// A list answer. Nobody's input is at fault if the app refuses a list.
-fn listed(response: Response) -> Result<Response, Error> {
+pub(crate) fn listed(response: Response) -> Result<Response, Error> {
     response.success().map_err(|error| match error {
         Error::InvalidInput(_) => Error::Upstream(Upstream {
             status: Some(400),
@@ -344,7 +419,8 @@ fn listed(response: Response) -> Result<Response, Error> {
     })
 }
 
-fn number(item: &Item) -> u64 {
+/// A record's id, which is a number at this app.
+pub(crate) fn number(item: &Item) -> u64 {
     item.id.parse().unwrap_or(0)
 }
 

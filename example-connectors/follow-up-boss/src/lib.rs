@@ -1,20 +1,24 @@
 //! The connector for Follow Up Boss.
 //!
-//! [`mapping`] turns the app's records into the catalogue's (the table is in
-//! `mapping.md`), `changes` reads them completely and then incrementally,
-//! `writes` goes the other way. Natively the crate is a library, for tests and
-//! benchmarks.
+//! `resources` says what the app has and which field is which (the table for
+//! people is `mapping.md`), [`mapping`] turns the app's records into the
+//! catalogue's, `changes` reads them completely and then incrementally,
+//! `parents` reads what the app lists per person only, `writes` goes the other
+//! way. Natively the crate is a library, for tests and benchmarks.
 
 mod api;
 mod changes;
 pub mod mapping;
+mod parents;
+mod resources;
+mod table;
 mod writes;
 
 use rollout_connector::{
     Account, Auth, Cursor, Entities, Error, Item, Manifest, Page, Scope, Write, Written,
 };
 
-use api::Resource;
+use resources::{PEOPLE, Pass, Resource};
 
 /// The connector.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +41,14 @@ impl Auth for FollowUpBoss {
 impl Entities for FollowUpBoss {
     fn changes(entity: &str, scope: Scope, cursor: Cursor, limit: u32) -> Result<Page, Error> {
         let resource = Resource::of(entity)?;
-        match scope {
-            Scope::Incremental => changes::incremental(resource, &cursor, limit),
-            Scope::Full => changes::full(resource, &cursor, limit),
-            Scope::Parents(_) => Err(Error::unsupported(entity, "listing by parent")),
+        match (scope, resource.pass) {
+            (Scope::Parents(people), Pass::PerPerson) => {
+                parents::read(resource, &people, &cursor, limit)
+            }
+            (Scope::Parents(_), _) => Err(Error::unsupported(entity, "listing by parent")),
+            (_, Pass::PerPerson) => Err(Error::unsupported(entity, "listing but by parent")),
+            (Scope::Incremental, _) => changes::incremental(resource, &cursor, limit),
+            (Scope::Full, _) => changes::full(resource, &cursor, limit),
         }
     }
 
@@ -61,9 +69,9 @@ impl Entities for FollowUpBoss {
     }
 
     fn perform(entity: &str, id: &str, operation: &str, write: Write) -> Result<Written, Error> {
-        match (Resource::of(entity)?, operation) {
-            (Resource::People, "tags/apply") => writes::apply_tags(id, &write),
-            (Resource::People, "tags/delete") => writes::delete_tags(id, &write),
+        match (Resource::of(entity)?.is(&PEOPLE), operation) {
+            (true, "tags/apply") => writes::apply_tags(id, &write),
+            (true, "tags/delete") => writes::delete_tags(id, &write),
             _ => Err(Error::unsupported(entity, operation)),
         }
     }

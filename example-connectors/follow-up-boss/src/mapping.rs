@@ -5,9 +5,8 @@
 //! native record), it never costs the record or the page. Texts are borrowed
 //! from the app's answer until they are written out.
 
-mod notes;
+mod members;
 mod people;
-mod tasks;
 mod users;
 
 use std::borrow::Cow;
@@ -15,7 +14,12 @@ use std::borrow::Cow;
 use rollout_connector::json::{Malformed, Object, Reader, Records, Scalar, Write, mend_surrogates};
 use rollout_connector::{Error, Id, Item, log, time};
 
-use crate::api::Resource;
+use crate::resources::{self, Resource};
+
+pub(crate) use members::{Members, id_of};
+
+/// What the app says where a source was never given.
+pub(crate) const NO_SOURCE: &str = "<unspecified>";
 
 /// One list answer of the app.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,40 +36,45 @@ pub struct Answer {
 
 /// Maps a page of people as the app sends it; for benchmarks.
 pub fn people_page(answer: &str) -> Result<Answer, Error> {
-    page(Resource::People, answer)
+    page(&resources::PEOPLE, answer)
 }
 
 /// Maps a list answer.
-pub(crate) fn page(resource: Resource, answer: &str) -> Result<Answer, Error> {
-    let read = |answer: &str| match resource {
-        Resource::People => list::<people::Person<'_>>(resource, answer),
-        Resource::Users => list::<users::User<'_>>(resource, answer),
-        Resource::Notes => list::<notes::Note<'_>>(resource, answer),
-        Resource::Tasks => list::<tasks::Task<'_>>(resource, answer),
+pub(crate) fn page(resource: &Resource, answer: &str) -> Result<Answer, Error> {
+    let read = |answer: &str| match resource.record {
+        resources::Record::Person => list(resource, answer, item::<people::Person<'_>>),
+        resources::Record::User => list(resource, answer, item::<users::User<'_>>),
+        resources::Record::Table => list(resource, answer, members::item),
     };
     read(answer).or_else(|error| read(&mend_surrogates(answer).ok_or(error)?))
 }
 
 /// Maps an answer that is one record; `None` if it has no id.
-pub(crate) fn one(resource: Resource, answer: &str) -> Result<Option<Item>, Error> {
-    let read = |answer: &str| match resource {
-        Resource::People => single::<people::Person<'_>>(answer),
-        Resource::Users => single::<users::User<'_>>(answer),
-        Resource::Notes => single::<notes::Note<'_>>(answer),
-        Resource::Tasks => single::<tasks::Task<'_>>(answer),
+pub(crate) fn one(resource: &Resource, answer: &str) -> Result<Option<Item>, Error> {
+    let read = |answer: &str| match resource.record {
+        resources::Record::Person => single(resource, answer, item::<people::Person<'_>>),
+        resources::Record::User => single(resource, answer, item::<users::User<'_>>),
+        resources::Record::Table => single(resource, answer, members::item),
     };
     read(answer).or_else(|error| read(&mend_surrogates(answer).ok_or(error)?))
 }
 
-fn list<'a, R: Record<'a>>(resource: Resource, answer: &'a str) -> Result<Answer, Error> {
-    let mut records = Records::<R>::in_answer(answer, resource.name())?;
+/// Makes an item of a record and its text.
+type Make<R> = fn(&Resource, R, &str) -> Option<Item>;
+
+fn list<'a, R: Object<'a>>(
+    resource: &Resource,
+    answer: &'a str,
+    make: Make<R>,
+) -> Result<Answer, Error> {
+    let mut records = Records::<R>::in_answer(answer, resource.path)?;
     let mut mapped = Answer {
         items: Vec::with_capacity(crate::api::MAX_LIMIT),
         ..Answer::default()
     };
     for record in records.by_ref() {
         let (raw, record) = record?;
-        match item(record, raw)? {
+        match make(resource, record, raw) {
             Some(item) => mapped.items.push(item),
             None => mapped.skipped += 1,
         }
@@ -73,8 +82,7 @@ fn list<'a, R: Record<'a>>(resource: Resource, answer: &'a str) -> Result<Answer
     if mapped.skipped > 0 {
         log::warn(format_args!(
             "{} of the app's {} have no id and were left out",
-            mapped.skipped,
-            resource.name()
+            mapped.skipped, resource.path
         ));
     }
     if let Some(metadata) = records.beside("_metadata")? {
@@ -88,27 +96,32 @@ fn list<'a, R: Record<'a>>(resource: Resource, answer: &'a str) -> Result<Answer
     Ok(mapped)
 }
 
-fn single<'a, R: Record<'a>>(answer: &'a str) -> Result<Option<Item>, Error> {
+fn single<'a, R: Object<'a>>(
+    resource: &Resource,
+    answer: &'a str,
+    make: Make<R>,
+) -> Result<Option<Item>, Error> {
     let (raw, record) = Records::<R>::single(answer)?;
-    item(record, raw)
+    Ok(make(resource, record, raw))
 }
 
-fn item<'a, R: Record<'a>>(record: R, raw: &str) -> Result<Option<Item>, Error> {
-    let Some(id) = record.id() else {
-        return Ok(None);
-    };
-    let mut item = Item::new(id).native_raw(raw);
-    if let Some(updated) = record.updated() {
-        item.updated_at = time::parse(updated);
-    }
-    if record.is_deleted() {
-        item.deleted = true;
-        return Ok(Some(item));
-    }
-    Ok(Some(item.body(&record.mapped())))
+fn item<'a, R: Record<'a>>(_: &Resource, record: R, raw: &str) -> Option<Item> {
+    let item = begun(record.id(), raw, record.updated(), record.is_deleted())?;
+    Some(match item.deleted {
+        true => item,
+        false => item.body(&record.mapped()),
+    })
 }
 
-/// A record of the app.
+/// An item without its body; none without an id.
+fn begun(id: Option<Id<'_>>, raw: &str, updated: Option<&str>, deleted: bool) -> Option<Item> {
+    let mut item = Item::new(id?).native_raw(raw);
+    item.updated_at = updated.and_then(time::parse);
+    item.deleted = deleted;
+    Some(item)
+}
+
+/// A record of the app that is read by a type of its own.
 trait Record<'a>: Object<'a> {
     /// The catalogue's type of it.
     type Entity: Write;

@@ -13,12 +13,14 @@ use rollout_connector::{
 };
 use serde_json::{Map, Value};
 
-use crate::api::{self, Resource};
+use crate::api;
 use crate::mapping;
+use crate::resources::{PEOPLE, Pass, Resource};
 
-pub(crate) fn create(resource: Resource, write: &Write) -> Result<Written, Error> {
+pub(crate) fn create(resource: &Resource, write: &Write) -> Result<Written, Error> {
+    offered(resource, resource.verbs.create, "create")?;
     let mut body = fields::body(resource, write, fields::Verb::Create)?;
-    if resource == Resource::Tasks && !body.contains_key("assignedUserId") {
+    if resource.entity == "tasks" && !body.contains_key("assignedUserId") {
         // A task needs an assignee: the key's own user, as in the app itself.
         let user = credential::field("userId").and_then(|id| id.parse::<u64>().ok());
         let user =
@@ -28,6 +30,8 @@ pub(crate) fn create(resource: Resource, write: &Write) -> Result<Written, Error
     let request = resource.request("POST", "").json_value(&body);
     let response = sent(resource, request, &body, fields::Verb::Create)?;
     match read(resource, &response) {
+        // An event is answered with its person, and its own id is not told.
+        _ if resource.pass == Pass::Made => Ok(Written::Accepted),
         // Matched with a record that was there before: it may hold more than was sent.
         Some(item) if response.status == 200 => Ok(Written::Id(item.id)),
         Some(item) => Ok(Written::Item(with_custom(item, &body)?)),
@@ -41,29 +45,49 @@ pub(crate) fn create(resource: Resource, write: &Write) -> Result<Written, Error
     }
 }
 
-pub(crate) fn update(resource: Resource, id: &str, write: &Write) -> Result<Written, Error> {
-    let body = fields::body(resource, write, fields::Verb::Update)?;
+pub(crate) fn update(resource: &Resource, id: &str, write: &Write) -> Result<Written, Error> {
+    offered(resource, resource.verbs.update, "update")?;
+    let mut body = fields::body(resource, write, fields::Verb::Update)?;
+    if let Some(change) = body.get_mut(fields::INVITEES) {
+        *change = invitees(resource, id, change)?;
+    }
     let merges = write.merges("tags") && body.contains_key("tags");
     put(resource, id, &body, merges)
 }
 
-pub(crate) fn delete(resource: Resource, id: &str) -> Result<(), Error> {
-    if resource == Resource::Users {
-        return Err(Error::unsupported(resource.name(), "delete"));
-    }
+pub(crate) fn delete(resource: &Resource, id: &str) -> Result<(), Error> {
+    offered(resource, resource.verbs.delete, "delete")?;
     resource.one("DELETE", id).send()?.success().map(|_| ())
+}
+
+fn offered(resource: &Resource, offered: bool, verb: &str) -> Result<(), Error> {
+    match offered {
+        true => Ok(()),
+        false => Err(Error::unsupported(resource.entity, verb)),
+    }
+}
+
+/// All who are invited, one of them changed. The app can only replace the list,
+/// so it is read first.
+fn invitees(resource: &Resource, id: &str, change: &Value) -> Result<Value, Error> {
+    let present = api::get(resource, &[id.to_owned()])?;
+    let native = present.first().and_then(|item| item.native.as_deref());
+    let native = native.ok_or_else(|| Error::NotFound("there is no such appointment".into()))?;
+    let native = Reader::new(native).value()?;
+    let present = native.get(fields::INVITEES).unwrap_or(&Value::Null);
+    Ok(fields::invited(present, change))
 }
 
 /// Adds tags, keeping those that are there.
 pub(crate) fn apply_tags(id: &str, write: &Write) -> Result<Written, Error> {
     let body = Map::from_iter([("tags".to_owned(), tags(write)?.into())]);
-    put(Resource::People, id, &body, true)
+    put(&PEOPLE, id, &body, true)
 }
 
 /// Takes tags off. The app can only replace the list, so it is read first.
 pub(crate) fn delete_tags(id: &str, write: &Write) -> Result<Written, Error> {
     let unwanted = tags(write)?;
-    let present = api::get(Resource::People, &[id.to_owned()])?
+    let present = api::get(&PEOPLE, &[id.to_owned()])?
         .into_iter()
         .find(|person| !person.deleted)
         .ok_or_else(|| Error::NotFound("there is no such person".into()))?;
@@ -84,7 +108,7 @@ pub(crate) fn delete_tags(id: &str, write: &Write) -> Result<Written, Error> {
         return Ok(Written::Item(present));
     }
     let body = Map::from_iter([("tags".to_owned(), kept.into())]);
-    put(Resource::People, id, &body, false)
+    put(&PEOPLE, id, &body, false)
 }
 
 fn tags(write: &Write) -> Result<Vec<&str>, Error> {
@@ -94,7 +118,7 @@ fn tags(write: &Write) -> Result<Vec<&str>, Error> {
 }
 
 fn put(
-    resource: Resource,
+    resource: &Resource,
     id: &str,
     body: &Map<String, Value>,
     merge_tags: bool,
@@ -111,17 +135,17 @@ fn put(
     )?;
     // A written person is answered without its custom fields. Passing that on
     // would erase them from the host's copy, so the person is read once more.
-    let item = match resource {
-        Resource::People => api::get(resource, &[id.to_owned()])
+    let item = match resource.is(&PEOPLE) {
+        true => api::get(resource, &[id.to_owned()])
             .ok()
             .and_then(|items| items.into_iter().next()),
-        _ => read(resource, &response),
+        false => read(resource, &response),
     };
     Ok(item.map_or_else(|| Written::Id(id.to_owned()), Written::Item))
 }
 
 /// The record in the answer to a write.
-fn read(resource: Resource, response: &Response) -> Option<Item> {
+fn read(resource: &Resource, response: &Response) -> Option<Item> {
     mapping::one(resource, response.text().ok()?).ok()?
 }
 
@@ -145,19 +169,20 @@ fn with_custom(mut item: Item, sent: &Map<String, Value>) -> Result<Item, Error>
 
 /// Sends a write; a refusal is put in the caller's terms.
 fn sent(
-    resource: Resource,
+    resource: &Resource,
     request: Request,
     body: &Map<String, Value>,
     verb: fields::Verb,
 ) -> Result<Response, Error> {
     let response = request.send()?;
-    let attached = matches!(resource, Resource::Notes | Resource::Tasks);
+    let person = person_in(resource, body);
     response.success().map_err(|error| match error {
         // Only the person can be what was not found. A new one may be unknown
         // to the app's other resources for a while; the host tries again.
-        Error::NotFound(message) if verb == fields::Verb::Create && attached => {
-            Error::invalid("/personId", message)
-        }
+        Error::NotFound(message) => match person {
+            Some(pointer) if verb == fields::Verb::Create => Error::invalid(pointer, message),
+            _ => Error::NotFound(message),
+        },
         Error::InvalidInput(issues) => Error::InvalidInput(
             issues
                 .into_iter()
@@ -170,7 +195,7 @@ fn sent(
 
 /// The app's complaint, pointing at the caller's fields that it names: in
 /// quotes, or in a list after a colon.
-fn pointed(resource: Resource, body: &Map<String, Value>, issue: Issue) -> Vec<Issue> {
+fn pointed(resource: &Resource, body: &Map<String, Value>, issue: Issue) -> Vec<Issue> {
     const UNKNOWN: &str = "Invalid fields in the request body:";
     let message = issue.message;
     let named: Vec<&str> = match message.strip_prefix(UNKNOWN) {
@@ -184,8 +209,8 @@ fn pointed(resource: Resource, body: &Map<String, Value>, issue: Issue) -> Vec<I
         .into_iter()
         .filter_map(|name| fields::pointer(resource, name))
         .collect();
-    if pointers.is_empty() && body.contains_key("personId") && mentions_person(&message) {
-        pointers.push("/personId".to_owned());
+    if pointers.is_empty() && mentions_person(&message) {
+        pointers.extend(person_in(resource, body));
     }
     if pointers.is_empty() {
         pointers.push(issue.pointer);
@@ -197,6 +222,13 @@ fn pointed(resource: Resource, body: &Map<String, Value>, issue: Issue) -> Vec<I
             message: message.clone(),
         })
         .collect()
+}
+
+/// Where the caller named the person that a body is about.
+fn person_in(resource: &Resource, body: &Map<String, Value>) -> Option<String> {
+    let names = ["personId", "person", "peopleIds", fields::INVITEES];
+    let name = names.into_iter().find(|name| body.contains_key(*name))?;
+    fields::pointer(resource, name)
 }
 
 fn mentions_person(message: &str) -> bool {

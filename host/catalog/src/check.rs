@@ -67,8 +67,16 @@ impl Write {
     fn takes(self, field: &Field) -> bool {
         match self {
             Write::Create => field.create != Rule::No,
-            Write::Update => field.update,
+            Write::Update => field.update != Rule::No,
         }
+    }
+
+    fn requires(self, field: &Field) -> bool {
+        let rule = match self {
+            Write::Create => field.create,
+            Write::Update => field.update,
+        };
+        rule == Rule::Required
     }
 }
 
@@ -104,9 +112,11 @@ impl Check {
         for (name, value) in body {
             self.at(name, |check| {
                 match entity.field(name).zip(entity.record.get(name)) {
-                    Some((field, member)) if write.takes(field) => {
-                        check.field(field, member, value, write)
-                    }
+                    Some((field, member)) if write.takes(field) => match other_kind(field, body) {
+                        Some(_) if value.is_null() => {}
+                        Some(message) => check.complain(message),
+                        None => check.field(field, member, value, write),
+                    },
                     Some((field, _)) => check.complain(refusal(field, write)),
                     None if entity.is_custom(name) => check.custom(value),
                     None => {
@@ -116,15 +126,22 @@ impl Check {
                 }
             });
         }
-        if write == Write::Create {
-            self.missing(&entity.record, body);
+        for field in &entity.fields {
+            // Whether a field of one kind is missing shows only when the kind is known.
+            let needed = field.only.as_ref().is_none_or(|only| {
+                body.contains_key(&only.field) && other_kind(field, body).is_none()
+            });
+            if needed && write.requires(field) && !body.contains_key(&field.name) {
+                self.at(&field.name, |check| check.complain("is required"));
+            }
         }
     }
 
     fn field(&mut self, field: &Field, member: &Member, value: &Value, write: Write) {
-        let required = write == Write::Create && field.create == Rule::Required;
         match value {
-            Value::Null if required => self.complain("is required, so it can't be null"),
+            Value::Null if write.requires(field) => {
+                self.complain("is required, so it can't be null")
+            }
             Value::Null => {}
             value => self.value(&member.node, value),
         }
@@ -205,11 +222,26 @@ impl Check {
     }
 }
 
+/// Why a record of the kind that the body says does not have this field. A body that does not say, as those of `PUT`,
+/// may have it.
+fn other_kind(field: &Field, body: &Map<String, Value>) -> Option<String> {
+    let only = field.only.as_ref()?;
+    let kind = body.get(&only.field)?.as_str()?;
+    let has = only.values.iter().any(|value| value == kind);
+    (!has).then(|| {
+        format!(
+            "goes with the {} {} only; leave it out",
+            only.field,
+            only.values.join(" or ")
+        )
+    })
+}
+
 /// Why a known field is not taken.
 fn refusal(field: &Field, write: Write) -> &'static str {
     match write {
         _ if field.host => "is made by the host and can't be set; leave it out",
-        Write::Create if field.update => {
+        Write::Create if field.update != Rule::No => {
             "can be changed later, but not set when the record is created"
         }
         Write::Update if field.create != Rule::No => "can only be set when the record is created",

@@ -30,6 +30,8 @@ pub struct Entity {
     pub description: String,
     /// Always synced.
     pub core: bool,
+    /// This host's own: the API that it is compatible with has no such entity.
+    pub extension: bool,
     /// The name in `entitiesToSync` that opts in; none: needs no opting in.
     pub flag: Option<String>,
     /// Place in the sync order, small first.
@@ -47,6 +49,8 @@ pub struct Entity {
     columns: Vec<Column>,
     /// Which column a field is landed in; parallel to `fields`.
     pub(crate) column_of: Vec<Option<usize>>,
+    /// The column that tells kinds of records apart, if there are several.
+    pub(crate) teller: Option<usize>,
 }
 
 /// A field of an entity.
@@ -67,7 +71,9 @@ pub struct Field {
     /// Whether `POST` takes it.
     pub create: Rule,
     /// Whether `PUT` takes it.
-    pub update: bool,
+    pub update: Rule,
+    /// Which records have it; none: all.
+    pub only: Option<Only>,
     /// The entity whose records' ids it holds. Only for a field that is one id; ids inside lists and objects are found
     /// by [`Entity::references`].
     pub reference: Option<String>,
@@ -84,6 +90,15 @@ impl Field {
     pub fn stored(&self) -> bool {
         !self.write_only
     }
+}
+
+/// Records of an entity that comes in several kinds: those that have a certain field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Only {
+    /// The field that tells the kinds apart, `type`: a text of a fixed list, set once.
+    pub field: String,
+    /// The kinds that have it.
+    pub values: Vec<String>,
 }
 
 /// Whether a field may be in a body.
@@ -200,6 +215,7 @@ impl Entity {
             title: schema.title,
             description: schema.description,
             core: head.core,
+            extension: head.extension,
             flag: head.flag,
             order: head.order,
             verbs: head.verbs.unwrap_or_else(|| Verb::ALL.to_vec()),
@@ -208,10 +224,50 @@ impl Entity {
             record: Object::new(members),
             columns: Vec::new(),
             column_of: Vec::new(),
+            teller: None,
             fields,
         };
+        entity.check_kinds()?;
         entity.lay_out();
         Ok(entity)
+    }
+
+    /// The field that tells kinds of records apart, if there are several, and its values.
+    pub fn kinds(&self) -> Option<(&Field, &[String])> {
+        let only = self.fields.iter().find_map(|field| field.only.as_ref())?;
+        match &self.record.get(&only.field)?.node.shape {
+            Shape::Text(values) => Some((self.field(&only.field)?, values)),
+            _ => None,
+        }
+    }
+
+    /// `x-only` must be about one field, which every record has and keeps.
+    fn check_kinds(&self) -> Result<(), Blame> {
+        let Some(by) = self.fields.iter().find_map(|field| field.only.as_ref()) else {
+            return Ok(());
+        };
+        for field in &self.fields {
+            let Some(only) = &field.only else { continue };
+            let blame = |message: &str| Err(Blame::Field(field.name.clone(), message.to_owned()));
+            if only.field != by.field {
+                return blame("x-only: an entity's kinds are told apart by one field");
+            }
+            let (Some(teller), Some((_, kinds))) = (self.field(&only.field), self.kinds()) else {
+                return blame("x-only: names no text field with an `enum`");
+            };
+            let fixed = teller.create == Rule::Required && teller.update == Rule::No;
+            if teller.nullable || teller.only.is_some() || teller.write_only || !fixed {
+                return blame(
+                    "x-only: the field that it names must be required when a record is created, and stay",
+                );
+            }
+            if kinds.is_empty() || !only.values.iter().all(|value| kinds.contains(value)) {
+                return blame(
+                    "x-only: has a value that is not in the `enum` of the field that it names",
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Gives every field that a connector sends its column.
@@ -226,6 +282,10 @@ impl Entity {
             }
         }
         self.columns.extend(self.custom_column());
+        let only = self.fields.iter().find_map(|field| field.only.as_ref());
+        self.teller = only
+            .and_then(|only| self.record.find(&only.field, 0))
+            .and_then(|at| self.column_of.get(at).copied().flatten());
     }
 
     /// The column of the custom fields, if there are any.
@@ -288,7 +348,7 @@ impl Field {
         Column {
             name: self.name.clone(),
             kind: self.kind,
-            nullable: self.nullable,
+            nullable: self.nullable || self.only.is_some(),
         }
     }
 
@@ -298,10 +358,11 @@ impl Field {
         if name == CUSTOM_FIELDS {
             return Err("this name is taken by the column of the custom fields".into());
         }
-        if schema.host && (schema.write_only || schema.create != Rule::No || schema.update) {
+        let settable = schema.create != Rule::No || schema.update != Rule::No;
+        if schema.host && (schema.write_only || settable) {
             return Err("x-host goes with none of writeOnly, x-create and x-update: nobody sends such a field".into());
         }
-        if schema.write_only && schema.create == Rule::No && !schema.update {
+        if schema.write_only && !settable {
             return Err(
                 "a writeOnly field needs x-create or x-update: it is of no use otherwise".into(),
             );
@@ -309,7 +370,9 @@ impl Field {
         if schema.shared.is_some() && !schema.host {
             return Err("`$ref` is for fields of the host".into());
         }
-        if schema.merge.is_some() && !(schema.update && matches!(node.shape, Shape::List(_))) {
+        if schema.merge.is_some()
+            && (schema.update == Rule::No || !matches!(node.shape, Shape::List(_)))
+        {
             return Err("x-merge is for lists that may be updated".into());
         }
         let filter = match schema.filter {
@@ -329,6 +392,16 @@ impl Field {
                 matches: filter.matches,
             }),
         };
+        let only = match schema.only.map(|only| only.0) {
+            None => None,
+            Some(_) if schema.host || schema.write_only => {
+                return Err("x-only is for fields that connectors send and records show".into());
+            }
+            Some(mut kinds) => match (kinds.pop(), kinds.is_empty()) {
+                (Some((field, values)), true) => Some(Only { field, values }),
+                _ => return Err("x-only names one field and its values".into()),
+            },
+        };
         let field = Field {
             name: name.to_owned(),
             key: Member::new(name, node.clone(), false).key,
@@ -338,6 +411,7 @@ impl Field {
             write_only: schema.write_only,
             create: schema.create,
             update: schema.update,
+            only,
             reference: schema.reference,
             filter,
             merge: schema.merge,

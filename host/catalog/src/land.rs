@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeSeed;
 
-use crate::entity::Entity;
+use crate::entity::{Entity, Only};
 use crate::json;
 use crate::moment::EPOCH;
 use crate::node::{Node, Shape};
@@ -173,6 +173,9 @@ impl Landing<'_> {
                 })?,
             });
         }
+        if let Some(teller) = self.entity.teller {
+            empty_other_kinds(self.entity, teller, &mut cells);
+        }
         if self.entity.custom_fields {
             cells.push(custom_cell(&self.custom));
         }
@@ -216,6 +219,23 @@ impl Landing<'_> {
     /// Removes what stands in `out` between `start` and `end`, which `out` goes on after.
     fn cut(&mut self, start: usize, end: usize) {
         self.out.drain(start..end);
+    }
+}
+
+/// Empties the cells of fields that records of this kind do not have. `teller` is the column that says the kind.
+fn empty_other_kinds(entity: &Entity, teller: usize, cells: &mut [Cell]) {
+    let kind = match cells.get(teller) {
+        Some(Cell::Text(kind)) => kind.clone(),
+        _ => String::new(),
+    };
+    for (field, column) in entity.fields.iter().zip(&entity.column_of) {
+        let has = |only: &Only| only.values.contains(&kind);
+        if let (false, Some(cell)) = (
+            field.only.as_ref().is_none_or(has),
+            column.and_then(|column| cells.get_mut(column)),
+        ) {
+            *cell = Cell::Null;
+        }
     }
 }
 

@@ -30,7 +30,7 @@ mod table;
 pub use catalog::Catalog;
 pub use category::{Category, UnknownCategory, Verb};
 pub use embedded::EntityFile;
-pub use entity::{Entity, Field, Operation, Rule};
+pub use entity::{Entity, Field, Only, Operation, Rule};
 pub use error::{CatalogError, Issue};
 pub use filter::{Filter, Match, STANDARD_PARAMS};
 pub use land::{Cell, Landed, MAX_DEPTH, References, Reject};

@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::catalog::Catalog;
 use crate::category::Category;
 
+/// Said of entities that clients of other hosts do not know.
+const EXTENSION: &str = " An extension of this host: not in the original API.";
+
 /// The document for `category`, in OpenAPI 3.1. `server_url` is where the paths begin:
 /// `https://crm.example.com/api`.
 pub fn openapi(catalog: &Catalog, category: Category, server_url: &str) -> Value {
@@ -17,10 +20,14 @@ pub fn openapi(catalog: &Catalog, category: Category, server_url: &str) -> Value
     for entity in catalog.entities_of(category) {
         paths.extend(paths::of(entity));
         schemas.extend(schemas::of(entity));
-        tags.push(json!({ "name": entity.path, "description": entity.description }));
+        let extension = if entity.extension { EXTENSION } else { "" };
+        let description = format!("{}{extension}", entity.description);
+        tags.push(json!({ "name": entity.path, "description": description }));
     }
     paths.insert("/events-feed".into(), paths::feed());
-    tags.push(json!({ "name": "events", "description": "What happened to records, in order." }));
+    tags.push(
+        json!({ "name": "events-feed", "description": "What happened to records, in order." }),
+    );
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -40,6 +40,8 @@ pub(crate) struct Head {
     pub(crate) order: u32,
     #[serde(default)]
     pub(crate) core: bool,
+    #[serde(default)]
+    pub(crate) extension: bool,
     pub(crate) flag: Option<String>,
     pub(crate) verbs: Option<Vec<Verb>>,
 }
@@ -85,8 +87,10 @@ pub(crate) struct Schema {
     pub(crate) host: bool,
     #[serde(rename = "x-create")]
     pub(crate) create: Rule,
-    #[serde(rename = "x-update")]
-    pub(crate) update: bool,
+    #[serde(rename = "x-update", deserialize_with = "update_rule")]
+    pub(crate) update: Rule,
+    #[serde(rename = "x-only")]
+    pub(crate) only: Option<Ordered<Vec<String>>>,
     #[serde(rename = "x-filter")]
     pub(crate) filter: Option<FilterSchema>,
     #[serde(rename = "x-merge")]
@@ -98,10 +102,29 @@ impl Schema {
     pub(crate) fn says_what_only_a_field_can(&self) -> bool {
         self.write_only
             || self.host
-            || self.update
+            || self.update != Rule::No
+            || self.only.is_some()
             || self.create != Rule::No
             || self.filter.is_some()
             || self.merge.is_some()
+    }
+}
+
+/// `x-update`: true, or `"required"`.
+fn update_rule<'de, D: Deserializer<'de>>(from: D) -> Result<Rule, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Update {
+        May(bool),
+        Must(Rule),
+    }
+    match Update::deserialize(from) {
+        Ok(Update::May(false)) => Ok(Rule::No),
+        Ok(Update::May(true)) => Ok(Rule::Optional),
+        Ok(Update::Must(Rule::Required)) => Ok(Rule::Required),
+        Ok(Update::Must(_)) | Err(_) => Err(serde::de::Error::custom(
+            "`x-update` is true or \"required\"",
+        )),
     }
 }
 

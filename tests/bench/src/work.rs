@@ -101,8 +101,9 @@ pub(crate) async fn measure(rounds: usize) -> Result<Report> {
     for place in Place::all(&server)? {
         let bench = Bench::open(&place).await?;
         let side = |what: &str| Side::new(format!("{}: {what}", place.name));
-        let (mut new, mut same, mut jobs) = (
+        let (mut new, mut both, mut same, mut jobs) = (
             side("new people"),
+            side("new people of two accounts at once, records made meanwhile"),
             side("unchanged people"),
             side("jobs, claimed and finished"),
         );
@@ -114,8 +115,9 @@ pub(crate) async fn measure(rounds: usize) -> Result<Report> {
             same.add(bench.land(&credential, &lease).await?, rss()?);
             jobs.add(bench.jobs().await?, rss()?);
             bench.store.delete_credential(&credential.id).await?;
+            both.add(bench.land_two(rounds + round).await?, rss()?);
         }
-        for side in [&new, &same, &jobs] {
+        for side in [&new, &both, &same, &jobs] {
             report.rows.push(Row::from(side));
         }
         if place.name == "Postgres" {
@@ -128,6 +130,9 @@ pub(crate) async fn measure(rounds: usize) -> Result<Report> {
                 )
             };
             report.goals.push(at_least("new people", &new, 25_000.0));
+            report
+                .goals
+                .push(at_least("new people of two accounts", &both, 25_000.0));
             report
                 .goals
                 .push(at_least("unchanged people", &same, 40_000.0));
@@ -237,6 +242,28 @@ impl Bench {
         }
         Ok(Round {
             operations: PEOPLE as f64,
+            wall,
+            cpu,
+        })
+    }
+
+    /// Lands everybody of two accounts at once, as two syncs do: what one makes ready
+    /// while the other waits for the database is part of the time.
+    async fn land_two(&self, round: usize) -> Result<Round> {
+        let one = self.connect(round).await?;
+        let its = self.lease(&one).await?;
+        let other = self.connect(round + 1_000_000).await?;
+        let others = self.lease(&other).await?;
+        let (began, before) = (Instant::now(), process_cpu());
+        let landed = tokio::join!(self.land(&one, &its), self.land(&other, &others));
+        let wall = began.elapsed();
+        let cpu = process_cpu().saturating_sub(before);
+        let operations = landed.0?.operations + landed.1?.operations;
+        for credential in [one, other] {
+            self.store.delete_credential(&credential.id).await?;
+        }
+        Ok(Round {
+            operations,
             wall,
             cpu,
         })

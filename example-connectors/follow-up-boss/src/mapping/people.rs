@@ -7,13 +7,10 @@ use rollout_connector::entities::Custom;
 use rollout_connector::entities::crm::{self, PersonAddress, PersonEmail, PersonPhone};
 use rollout_connector::json::{Malformed, Object, Reader, Scalar};
 
-use super::Record;
+use super::{NO_SOURCE, Record};
 
 /// The stage that means "deleted".
 const TRASH: &str = "Trash";
-
-/// What the app says where a source was never given.
-const NO_SOURCE: &str = "<unspecified>";
 
 /// A person as the app sends it.
 #[derive(Default)]
@@ -126,7 +123,7 @@ fn full_name<'a>(
 
 /// A tag: its name, or in old records an object that holds it.
 #[derive(Default)]
-struct Tag<'a> {
+pub(super) struct Tag<'a> {
     name: Scalar<'a>,
 }
 
@@ -143,7 +140,7 @@ impl<'a> Object<'a> for Tag<'a> {
     }
 }
 
-fn tags(tags: Vec<Tag<'_>>) -> Vec<Cow<'_, str>> {
+pub(super) fn tags(tags: Vec<Tag<'_>>) -> Vec<Cow<'_, str>> {
     tags.into_iter()
         .filter_map(|tag| tag.name.text())
         .filter(|name| !name.is_empty())
@@ -152,7 +149,7 @@ fn tags(tags: Vec<Tag<'_>>) -> Vec<Cow<'_, str>> {
 
 /// An email or a phone.
 #[derive(Default)]
-struct Contact<'a> {
+pub(super) struct Contact<'a> {
     value: Scalar<'a>,
     kind: Scalar<'a>,
     status: Scalar<'a>,
@@ -203,16 +200,16 @@ impl<'a> Contact<'a> {
     }
 }
 
-fn emails(emails: Vec<Contact<'_>>) -> Vec<PersonEmail<'_>> {
+pub(super) fn emails(emails: Vec<Contact<'_>>) -> Vec<PersonEmail<'_>> {
     emails.into_iter().filter_map(Contact::email).collect()
 }
 
-fn phones(phones: Vec<Contact<'_>>) -> Vec<PersonPhone<'_>> {
+pub(super) fn phones(phones: Vec<Contact<'_>>) -> Vec<PersonPhone<'_>> {
     phones.into_iter().filter_map(Contact::phone).collect()
 }
 
 #[derive(Default)]
-struct Address<'a> {
+pub(super) struct Address<'a> {
     kind: Scalar<'a>,
     street: Scalar<'a>,
     city: Scalar<'a>,
@@ -237,7 +234,7 @@ impl<'a> Object<'a> for Address<'a> {
 }
 
 /// Addresses that say at least something beside their type.
-fn addresses(addresses: Vec<Address<'_>>) -> Vec<PersonAddress<'_>> {
+pub(super) fn addresses(addresses: Vec<Address<'_>>) -> Vec<PersonAddress<'_>> {
     addresses
         .into_iter()
         .map(|address| PersonAddress {

@@ -1,10 +1,12 @@
-//! The table of writable fields: ours, the app's, and how a value goes over.
+//! A write's fields in the app's terms, as the tables of `resources` say.
 
 use rollout_connector::entities::Custom;
 use rollout_connector::{Error, Issue, Write, time};
 use serde_json::{Map, Value, json};
 
-use crate::api::{self, Resource};
+use crate::api;
+use crate::resources::Resource;
+use crate::table::{Field, Writes};
 
 /// What a body is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,126 +15,40 @@ pub(super) enum Verb {
     Update,
 }
 
-/// A field of the catalogue that the app takes.
-struct Field {
-    ours: &'static str,
-    theirs: &'static str,
-    shape: Shape,
-}
-
-/// What the app wants of a value, and what null becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// A text; null is the empty text.
-    Text,
-    /// A text that can't be taken away.
-    FixedText,
-    /// The id of another record; null is null.
-    Id,
-    /// The id of another record that there must be.
-    RequiredId,
-    Number,
-    Flag,
-    /// A list of texts; null is the empty list.
-    Texts,
-    /// A list of `{value, type}`, the primary one first.
-    Contacts,
-    Addresses,
-    /// A stage's id: the app wants its name.
-    StageId,
-    /// A moment or a day, which the app keeps apart.
-    Due,
-}
-
-const fn field(ours: &'static str, theirs: &'static str, shape: Shape) -> Field {
-    Field {
-        ours,
-        theirs,
-        shape,
-    }
-}
-
-const PEOPLE: &[Field] = &[
-    field("firstName", "firstName", Shape::Text),
-    field("lastName", "lastName", Shape::Text),
-    field("stage", "stage", Shape::FixedText),
-    // After `stage`: the id is the exact one and wins.
-    field("stageId", "stage", Shape::StageId),
-    field("source", "source", Shape::Text),
-    field("averagePrice", "price", Shape::Number),
-    field("assignedUserId", "assignedUserId", Shape::Id),
-    field("assignedPondId", "assignedPondId", Shape::Id),
-    field("timeframeId", "timeframeId", Shape::Id),
-    field("tags", "tags", Shape::Texts),
-    field("emails", "emails", Shape::Contacts),
-    field("phones", "phones", Shape::Contacts),
-    field("addresses", "addresses", Shape::Addresses),
-];
-
-const NOTES: &[Field] = &[
-    field("personId", "personId", Shape::RequiredId),
-    field("subject", "subject", Shape::Text),
-    field("body", "body", Shape::Text),
-    field("isHtml", "isHtml", Shape::Flag),
-];
-
-const TASKS: &[Field] = &[
-    field("personId", "personId", Shape::RequiredId),
-    field("assignedUserId", "assignedUserId", Shape::RequiredId),
-    field("name", "name", Shape::Text),
-    field("type", "type", Shape::FixedText),
-    field("isCompleted", "isCompleted", Shape::Flag),
-    field("dueDateTime", "dueDateTime", Shape::Due),
-];
-
-fn table(resource: Resource) -> &'static [Field] {
-    match resource {
-        Resource::People => PEOPLE,
-        Resource::Notes => NOTES,
-        Resource::Tasks => TASKS,
-        Resource::Users => &[],
-    }
-}
-
 /// Where a field of the app is in the caller's document.
-pub(super) fn pointer(resource: Resource, theirs: &str) -> Option<String> {
-    if resource == Resource::People && Custom::is_name(theirs) {
+pub(super) fn pointer(resource: &Resource, theirs: &str) -> Option<String> {
+    if resource.custom && Custom::is_name(theirs) {
         return Some(format!("/{theirs}"));
     }
-    let theirs = match theirs {
+    let theirs = match theirs.split('.').next().unwrap_or(theirs) {
         "dueDate" => "dueDateTime",
         theirs => theirs,
     };
-    let field = table(resource)
-        .iter()
-        .find(|field| field.theirs == theirs)?;
+    let (field, _) = writable(resource).find(|(field, _)| field.theirs == theirs)?;
     Some(format!("/{}", field.ours))
 }
 
 /// The app's body of a write. All complaints are made at once.
 pub(super) fn body(
-    resource: Resource,
+    resource: &Resource,
     write: &Write,
     verb: Verb,
 ) -> Result<Map<String, Value>, Error> {
-    if resource == Resource::Users {
-        return Err(Error::unsupported(resource.name(), "writing"));
-    }
     let mut draft = Draft {
         verb,
         body: Map::new(),
         issues: Vec::new(),
     };
-    for field in table(resource) {
+    for (field, writes) in writable(resource) {
         if let Some(value) = write.body.get(field.ours) {
-            draft.put(field, value)?;
+            draft.put(field, writes, value)?;
         }
     }
     for (name, value) in &write.body {
-        if table(resource).iter().any(|field| field.ours == name) {
+        if writable(resource).any(|(field, _)| field.ours == name) {
             continue;
         }
-        if resource == Resource::People && Custom::is_name(name) {
+        if resource.custom && Custom::is_name(name) {
             draft.body.insert(name.clone(), value.clone());
         } else {
             draft.refuse(name, "Follow Up Boss has no such field to write");
@@ -142,6 +58,12 @@ pub(super) fn body(
         true => Ok(draft.body),
         false => Err(draft.issues.into()),
     }
+}
+
+/// The fields that the app takes.
+fn writable(resource: &Resource) -> impl Iterator<Item = (&'static Field, Writes)> {
+    let fields = resource.fields.iter();
+    fields.filter_map(|field| Some((field, field.writes?)))
 }
 
 struct Draft {
@@ -158,47 +80,83 @@ impl Draft {
         });
     }
 
-    fn put(&mut self, field: &Field, value: &Value) -> Result<(), Error> {
+    fn put(&mut self, field: &Field, writes: Writes, value: &Value) -> Result<(), Error> {
         let (ours, theirs) = (field.ours, field.theirs);
-        let value = match field.shape {
-            Shape::Text => match value {
+        let value = match writes {
+            Writes::Text => match value {
                 Value::Null => Ok("".into()),
                 value => checked(value, Value::is_string, "expected a text"),
             },
-            Shape::FixedText => checked(
+            Writes::TextOrNull => checked(
+                value,
+                |value| value.is_string() || value.is_null(),
+                "expected a text",
+            ),
+            Writes::FixedText => checked(
                 value,
                 Value::is_string,
                 "expected a text; it can't be cleared",
             ),
-            Shape::Id => match value {
+            Writes::Id => match value {
                 Value::Null => Ok(Value::Null),
                 value => id(value),
             },
-            Shape::RequiredId => id(value),
-            Shape::Number => checked(
+            Writes::RequiredId => id(value),
+            Writes::Ids => list(value, |item| id(item).ok())
+                .ok_or("expected a list of ids of records of this account"),
+            Writes::Moment => moment(value, |moment| match time::is_date(moment) {
+                true => format!("{moment}T00:00:00Z"),
+                false => moment.to_owned(),
+            }),
+            Writes::Day => moment(value, |moment| moment.chars().take(DATE).collect()),
+            Writes::PipelineStages => {
+                list(value, pipeline_stage).ok_or("expected a list of objects with a name")
+            }
+            Writes::Person => id(value).map(|id| json!({ "id": id })),
+            Writes::Invitee(name) => match self.invitee(name, value) {
+                Ok(()) => return Ok(()),
+                Err(message) => Err(message),
+            },
+            Writes::Number => checked(
                 value,
                 |value| value.is_number() || value.is_null(),
                 "expected a number",
             ),
-            Shape::Flag => checked(value, Value::is_boolean, "expected true or false"),
-            Shape::Texts => list(value, |item| item.is_string().then(|| item.clone()))
+            Writes::Flag => checked(value, Value::is_boolean, "expected true or false"),
+            Writes::Texts => list(value, |item| item.is_string().then(|| item.clone()))
                 .ok_or("expected a list of texts"),
-            Shape::Contacts => contacts(value).ok_or("expected a list of objects with a value"),
-            Shape::Addresses => list(value, |item| {
+            Writes::Contacts => contacts(value).ok_or("expected a list of objects with a value"),
+            Writes::Addresses => list(value, |item| {
                 picked(
                     item,
                     &["type", "street", "city", "state", "code", "country"],
                 )
             })
             .ok_or("expected a list of objects"),
-            Shape::StageId => stage(value)?,
-            Shape::Due => return self.put_due(ours, value),
+            Writes::StageId => stage(value)?,
+            Writes::Due => return self.put_due(ours, value),
         };
         match value {
             Ok(value) => {
                 self.body.insert(theirs.to_owned(), value);
             }
             Err(message) => self.refuse(ours, message),
+        }
+        Ok(())
+    }
+
+    /// Adds to those who are invited; null says that there is none.
+    fn invitee(&mut self, name: &str, value: &Value) -> Result<(), &'static str> {
+        let id = match value {
+            Value::Null => Value::Null,
+            value => id(value)?,
+        };
+        if self.verb == Verb::Create && id.is_null() {
+            return Ok(());
+        }
+        let invitees = self.body.entry(INVITEES).or_insert_with(|| json!([]));
+        if let Value::Array(invitees) = invitees {
+            invitees.push(json!({ name: id }));
         }
         Ok(())
     }
@@ -226,6 +184,12 @@ impl Draft {
     }
 }
 
+/// Where an appointment has those who are invited.
+pub(super) const INVITEES: &str = "invitees";
+
+/// How long `2025-07-02` is.
+const DATE: usize = 10;
+
 type Checked = Result<Value, &'static str>;
 
 fn checked(value: &Value, fits: impl Fn(&Value) -> bool, message: &'static str) -> Checked {
@@ -247,6 +211,51 @@ fn id(value: &Value) -> Checked {
         Some(number) if number > 0 => Ok(number.into()),
         _ => Err("expected the id of a record of this account"),
     }
+}
+
+/// A moment or day in the form that the app wants; null is null.
+fn moment(value: &Value, form: impl Fn(&str) -> String) -> Checked {
+    let text = value.as_str().unwrap_or_default().trim();
+    match time::normalize(text.into()) {
+        _ if value.is_null() => Ok(Value::Null),
+        Some(moment) => Ok(form(&moment).into()),
+        None => Err("expected a moment (RFC 3339) or a day (YYYY-MM-DD)"),
+    }
+}
+
+/// A stage of a pipeline; without an id it is new.
+fn pipeline_stage(stage: &Value) -> Option<Value> {
+    stage.get("name")?.as_str()?;
+    let members = ["name", "description", "orderWeight", "color", "closedStage"];
+    let mut picked = picked(stage, &members)?;
+    if let Some(known) = stage.get("id").filter(|id| !id.is_null()) {
+        let known = id(known).ok()?;
+        picked.as_object_mut()?.insert("id".to_owned(), known);
+    }
+    Some(picked)
+}
+
+/// Those who are invited once the appointment is changed: who was, but for the
+/// first of each kind that the change names anew.
+pub(super) fn invited(present: &Value, change: &Value) -> Value {
+    const KINDS: [&str; 5] = ["userId", "personId", "relationshipId", "name", "email"];
+    let present = present.as_array().into_iter().flatten();
+    let mut invitees: Vec<Value> = present
+        .filter_map(|invitee| picked(invitee, &KINDS))
+        .collect();
+    let change = change.as_array().into_iter().flatten();
+    for (name, id) in change.filter_map(Value::as_object).flatten() {
+        let before = invitees.iter().position(|one| one.get(name).is_some());
+        let same = before.and_then(|at| invitees.get(at)?.get(name)) == Some(id);
+        if same {
+            continue;
+        }
+        let at = before.unwrap_or(invitees.len());
+        let there = at..at + usize::from(before.is_some());
+        let wanted = (!id.is_null()).then(|| json!({ name.as_str(): id }));
+        invitees.splice(there, wanted);
+    }
+    invitees.into()
 }
 
 /// The app takes a stage by its name only.

@@ -416,12 +416,14 @@ fn many_users_take_several_pages_and_since_is_never_too_late() {
 #[test]
 fn other_entities_and_scopes_are_unsupported() {
     let read = |entity, scope| FollowUpBoss::changes(entity, scope, Cursor::START, 1);
-    assert!(matches!(
-        read("deals", Scope::Full),
-        Err(Error::Unsupported(_))
-    ));
-    assert!(matches!(
-        read("notes", Scope::Parents(vec![])),
-        Err(Error::Unsupported(_))
-    ));
+    for (entity, scope) in [
+        ("lists", Scope::Full),
+        ("offices", Scope::Incremental),
+        ("notes", Scope::Parents(vec![])),
+        ("textMessages", Scope::Full),
+        ("emailMessages", Scope::Incremental),
+    ] {
+        let answer = read(entity, scope);
+        assert!(matches!(answer, Err(Error::Unsupported(_))), "{entity}");
+    }
 }

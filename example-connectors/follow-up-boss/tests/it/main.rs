@@ -9,8 +9,11 @@
 )]
 
 mod changes;
+mod kinds;
 mod list;
 mod manifest;
+mod more_writes;
+mod parents;
 mod probe;
 mod reading;
 mod records;

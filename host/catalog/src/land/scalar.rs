@@ -164,7 +164,12 @@ impl Landing<'_> {
         }
         let settled = match &node.shape {
             Shape::Text(one_of) => match raw.text() {
-                Some(text) if one_of.is_empty() || one_of.iter().any(|known| *known == text) => {
+                // The empty text is what stands for a value that nobody knows.
+                Some(text)
+                    if one_of.is_empty()
+                        || (text.is_empty() && !node.nullable)
+                        || one_of.iter().any(|known| *known == text) =>
+                {
                     Some(Scalar::Text(text))
                 }
                 Some(_) => return self.absent(node, raw),

@@ -9,7 +9,7 @@ use crate::entity::{Entity, Operation, Rule};
 use crate::filter::Filter;
 
 /// The answers that a request of a kind can get beside its own.
-const READ_ERRORS: [u16; 7] = [400, 401, 403, 404, 409, 429, 503];
+const READ_ERRORS: [u16; 8] = [400, 401, 403, 404, 405, 409, 429, 503];
 const FEED_ERRORS: [u16; 5] = [400, 401, 403, 429, 503];
 const WRITE_ERRORS: [u16; 13] = [
     400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 502, 503, 504,
@@ -27,7 +27,7 @@ pub(super) fn of(entity: &Entity) -> Vec<(String, Value)> {
                 collection.insert("post".into(), create(entity));
             }
             Verb::Get => drop(record.insert("get".into(), get(entity))),
-            Verb::Update if entity.fields.iter().any(|field| field.update) => {
+            Verb::Update if entity.fields.iter().any(|field| field.update != Rule::No) => {
                 record.insert("put".into(), update(entity));
             }
             Verb::Delete => drop(record.insert("delete".into(), delete(entity))),
@@ -63,14 +63,14 @@ pub(super) fn of(entity: &Entity) -> Vec<(String, Value)> {
 /// What happened to the account's records.
 pub(super) fn feed() -> Value {
     json!({ "get": {
-        "operationId": "listEvents",
+        "operationId": "readFeed",
         "summary": "Lists what happened to records",
         "description": "In the order of `number`. Ask again with `after` set to `_metadata.next`; numbers belong to the \
                         environment, so that those of one account have gaps. Events are kept for 30 days unless the \
                         operator says otherwise.",
-        "tags": ["events"],
+        "tags": ["events-feed"],
         "parameters": [parameter("after"), parameter("eventLimit"), parameter("includeInitialSync")],
-        "responses": responses("200", "Events, oldest first.", reference("Events"), &FEED_ERRORS)
+        "responses": responses("200", "Events, oldest first.", reference("FeedPage"), &FEED_ERRORS)
     } })
 }
 

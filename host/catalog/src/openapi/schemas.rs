@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::pascal_case;
-use crate::entity::{Entity, Field, Rule};
+use crate::entity::{Entity, Field, Only, Rule};
 
 /// The names of an entity's schemas.
 pub(super) struct Names {
@@ -68,7 +68,7 @@ pub(super) fn shared() -> Map<String, Value> {
                 "partial": { "type": "boolean", "description": "True while the first sync is still running." }
             }
         },
-        "Events": {
+        "FeedPage": {
             "type": "object", "required": ["_metadata", "events"],
             "properties": {
                 "_metadata": {
@@ -82,10 +82,10 @@ pub(super) fn shared() -> Map<String, Value> {
                         "first": { "type": "integer", "description": "The oldest number that is kept: a reader whose `after` is more than one less has missed events." }
                     }
                 },
-                "events": { "type": "array", "items": reference("Event") }
+                "events": { "type": "array", "items": reference("FeedEvent") }
             }
         },
-        "Event": {
+        "FeedEvent": {
             "type": "object",
             "required": ["number", "eventId", "event", "eventCreated", "credentialId", "appKey", "resourceIds"],
             "properties": {
@@ -111,46 +111,42 @@ pub(super) fn shared() -> Map<String, Value> {
 /// The schemas of one entity.
 pub(super) fn of(entity: &Entity) -> Vec<(String, Value)> {
     let names = names(entity);
-    let served = entity.fields.iter().filter(|field| field.stored());
-    let required = served.clone().map(|field| field.name.as_str()).collect();
-    let record = object(
-        &entity.description,
-        served.map(|field| (field, Direction::Out)),
-        required,
-    );
+    let mut schemas = Vec::new();
+    union(entity, &names.record, Direction::Out, &mut schemas);
+    union(entity, &names.create, Direction::Create, &mut schemas);
+    let update = object(entity, Direction::Update, None);
+    schemas.push((names.update, update));
+    schemas
+}
 
-    let settable = entity
-        .fields
-        .iter()
-        .filter(|field| field.create != Rule::No);
-    let required = settable
-        .clone()
-        .filter(|field| field.create == Rule::Required);
-    let required = required.map(|field| field.name.as_str()).collect();
-    let create = object(
-        "What a new record is made of.",
-        settable.map(|field| (field, Direction::Create)),
-        required,
-    );
-
-    let changeable = entity.fields.iter().filter(|field| field.update);
-    let update = object(
-        "What is to change: null clears a field, an absent field stays, a list is replaced.",
-        changeable.map(|field| (field, Direction::Update)),
-        Vec::new(),
-    );
-    let custom = |mut schema: Value| {
-        if let (true, Some(schema)) = (entity.custom_fields, schema.as_object_mut()) {
-            let any = json!({ "description": "A custom field of the account." });
-            schema.insert("patternProperties".into(), json!({ "^custom[^a-z]": any }));
-        }
-        schema
+/// One schema, or where records come in kinds one for each kind, and the schema that is any of these.
+fn union(entity: &Entity, name: &str, direction: Direction, schemas: &mut Vec<(String, Value)>) {
+    let Some((teller, kinds)) = entity.kinds() else {
+        return schemas.push((name.to_owned(), object(entity, direction, None)));
     };
-    vec![
-        (names.record, custom(record)),
-        (names.create, custom(create)),
-        (names.update, custom(update)),
-    ]
+    let mut mapping = Map::new();
+    for kind in kinds {
+        let kind_name = format!("{name}{}", pascal_case(kind));
+        mapping.insert(
+            kind.clone(),
+            json!(format!("#/components/schemas/{kind_name}")),
+        );
+        let mut schema = object(entity, direction, Some(kind));
+        if let Some(teller) = schema.pointer_mut(&format!("/properties/{}", teller.name)) {
+            *teller = json!({ "type": "string", "enum": [kind] });
+        }
+        schemas.push((kind_name, schema));
+    }
+    let any: Vec<Value> = mapping
+        .values()
+        .map(|kind| json!({ "$ref": kind }))
+        .collect();
+    let schema = json!({
+        "description": direction.description(entity),
+        "oneOf": any,
+        "discriminator": { "propertyName": teller.name, "mapping": mapping }
+    });
+    schemas.push((name.to_owned(), schema));
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,18 +156,56 @@ enum Direction {
     Update,
 }
 
-fn object<'a>(
-    description: &str,
-    fields: impl Iterator<Item = (&'a Field, Direction)>,
-    required: Vec<&str>,
-) -> Value {
+impl Direction {
+    fn description(self, entity: &Entity) -> &str {
+        match self {
+            Direction::Out => &entity.description,
+            Direction::Create => "What a new record is made of.",
+            Direction::Update => {
+                "What is to change: null clears a field, an absent field stays, a list is replaced."
+            }
+        }
+    }
+
+    fn shows(self, field: &Field) -> bool {
+        match self {
+            Direction::Out => field.stored(),
+            Direction::Create => field.create != Rule::No,
+            Direction::Update => field.update != Rule::No,
+        }
+    }
+
+    fn requires(self, field: &Field) -> bool {
+        match self {
+            Direction::Out => true,
+            Direction::Create => field.create == Rule::Required,
+            Direction::Update => field.update == Rule::Required,
+        }
+    }
+}
+
+/// The schema of an object with the fields that records of this kind have; none: of any kind.
+fn object(entity: &Entity, direction: Direction, kind: Option<&String>) -> Value {
+    let fields = entity.fields.iter().filter(|field| {
+        let other = |only: &Only| kind.is_some_and(|kind| !only.values.contains(kind));
+        direction.shows(field) && !field.only.as_ref().is_some_and(other)
+    });
+    let required = fields.clone().filter(|field| direction.requires(field));
+    let required: Vec<&str> = required.map(|field| field.name.as_str()).collect();
     let properties: Map<String, Value> = fields
-        .map(|(field, direction)| (field.name.clone(), property(field, direction)))
+        .map(|field| (field.name.clone(), property(field, direction)))
         .collect();
-    let mut schema =
-        json!({ "type": "object", "description": description, "properties": properties });
-    if let (false, Some(schema)) = (required.is_empty(), schema.as_object_mut()) {
-        schema.insert("required".into(), json!(required));
+    let mut schema = json!({
+        "type": "object", "description": direction.description(entity), "properties": properties
+    });
+    if let Some(schema) = schema.as_object_mut() {
+        if !required.is_empty() {
+            schema.insert("required".into(), json!(required));
+        }
+        if entity.custom_fields {
+            let any = json!({ "description": "A custom field of the account." });
+            schema.insert("patternProperties".into(), json!({ "^custom[^a-z]": any }));
+        }
     }
     schema
 }
@@ -184,7 +218,7 @@ fn property(field: &Field, direction: Direction) -> Value {
                 schema.insert("readOnly".into(), json!(true));
             }
             Direction::Out => {}
-            Direction::Create if field.create == Rule::Required => without_null(schema),
+            _ if direction.requires(field) => without_null(schema),
             Direction::Create | Direction::Update => with_null(schema),
         }
     }

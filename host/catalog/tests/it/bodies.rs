@@ -1,6 +1,6 @@
 //! Checking and translating what clients send.
 
-use rollout_catalog::{HostId, Issue};
+use rollout_catalog::{HostId, Issue, Rule};
 use serde_json::{Value, json};
 
 use crate::{entity, made_of};
@@ -98,9 +98,15 @@ fn what_may_be_set_differs_between_creating_and_changing() {
 #[test]
 fn null_clears_every_field_that_can_be_changed() {
     for entity in crate::catalog().names() {
-        let nulls = entity.fields.iter().filter(|field| field.update);
-        let body: Value = nulls
-            .map(|field| (field.name.clone(), Value::Null))
+        let changeable = entity
+            .fields
+            .iter()
+            .filter(|field| field.update != Rule::No);
+        let body: Value = changeable
+            .map(|field| match field.update {
+                Rule::Required => (field.name.clone(), json!("x")),
+                _ => (field.name.clone(), Value::Null),
+            })
             .collect::<serde_json::Map<_, _>>()
             .into();
         assert_eq!(
@@ -256,5 +262,55 @@ fn times_reach_the_connector_in_one_form() {
     assert_eq!(
         update("tasks", json!({ "dueDateTime": 1.5 })),
         ["/dueDateTime: must be a time: a string, or milliseconds since 1970"]
+    );
+}
+
+#[test]
+fn a_record_of_one_kind_takes_the_fields_of_that_kind() {
+    let field = |kind: &str, more: Value| {
+        let mut body = json!({ "label": "Close date", "name": "customCloseDate", "type": kind });
+        let more = more.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(more);
+        create("customFields", body)
+    };
+    assert_eq!(field("text", json!({})), [""; 0]);
+    assert_eq!(field("date", json!({ "isRecurring": true })), [""; 0]);
+    assert_eq!(field("dropdown", json!({ "choices": ["a"] })), [""; 0]);
+    assert_eq!(field("date", json!({})), ["/isRecurring: is required"]);
+    assert_eq!(
+        field("dropdown", json!({ "choices": null })),
+        ["/choices: is required, so it can't be null"]
+    );
+    assert_eq!(
+        field("number", json!({ "choices": [], "isRecurring": null })),
+        ["/choices: goes with the type dropdown only; leave it out"]
+    );
+    assert_eq!(
+        field("dates", json!({})),
+        ["/type: must be one of text, date, number, dropdown"]
+    );
+    assert_eq!(
+        create("customFields", json!({ "label": "a", "name": "b" })),
+        ["/type: is required"]
+    );
+}
+
+#[test]
+fn what_a_change_must_say_is_required() {
+    let name = json!({ "label": "a", "name": "customA", "choices": ["x"] });
+    assert_eq!(update("customFields", name), [""; 0]);
+    assert_eq!(
+        update("customFields", json!({ "label": null })),
+        [
+            "/label: is required, so it can't be null",
+            "/name: is required"
+        ]
+    );
+    assert_eq!(
+        update(
+            "customFields",
+            json!({ "label": "a", "name": "b", "type": "text" })
+        ),
+        ["/type: can only be set when the record is created"]
     );
 }

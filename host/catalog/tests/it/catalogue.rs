@@ -264,6 +264,36 @@ fn mistakes_in_the_files_are_named() {
             r#""customFields": { "type": "string" }"#,
             "/properties/customFields: this name is taken",
         ),
+        (
+            r#""a": { "type": "string", "x-update": "optional" }"#,
+            "/properties/a: `x-update` is true or",
+        ),
+        (
+            r#""a": { "type": "string", "x-only": { "b": ["x"], "c": ["y"] } }"#,
+            "/properties/a: x-only names one field",
+        ),
+        (
+            r#""a": { "type": "string", "x-only": { "b": ["x"] } }"#,
+            "/properties/a: x-only: names no text field with an `enum`",
+        ),
+        (
+            r#""b": { "type": "string", "x-create": "required" }, "a": { "type": "string", "x-only": { "b": ["x"] } }"#,
+            "/properties/a: x-only: has a value that is not in the `enum`",
+        ),
+        (
+            r#""b": { "type": "string", "enum": ["x"] }, "a": { "type": "string", "x-only": { "b": ["x"] } }"#,
+            "/properties/a: x-only: the field that it names must be required",
+        ),
+        (
+            r#""b": { "type": "string", "enum": ["x"], "x-create": "required" },
+               "c": { "type": "string", "enum": ["y"], "x-create": "required" },
+               "a": { "type": "string", "x-only": { "b": ["x"] } }, "d": { "type": "string", "x-only": { "c": ["y"] } }"#,
+            "/properties/d: x-only: an entity's kinds are told apart by one field",
+        ),
+        (
+            r#""a": { "type": "string", "writeOnly": true, "x-update": true, "x-only": { "b": ["x"] } }"#,
+            "/properties/a: x-only is for fields that connectors send",
+        ),
     ] {
         let found = message(properties);
         let expected = format!("wit/entities/crm/things.json: {expected}");

@@ -1,88 +1,11 @@
 //! The documented fields of the CRM's entities: each is there, with its type and with its rule for POST and PUT.
 
-use rollout_catalog::Rule::{No, Optional, Required};
-use rollout_catalog::{Kind, Rule};
+mod fields;
 
-use crate::entity;
+use rollout_catalog::{Category, Kind};
 
-/// name, type (`|null` where it may be null), POST, PUT
-type Documented = (&'static str, &'static str, Rule, bool);
-
-const EVERY_RECORD: &[Documented] = &[
-    ("id", "text", No, false),
-    ("created", "time", No, false),
-    ("updated", "time|null", No, false),
-    ("rolloutUpdated", "time", No, false),
-    ("originalIds", "object", No, false),
-    ("original", "object", No, false),
-];
-
-const PEOPLE: &[Documented] = &[
-    ("name", "text", No, false),
-    ("firstName", "text", Required, true),
-    ("lastName", "text", Required, true),
-    ("assignedUserId", "text|null", Optional, true),
-    ("assignedPondId", "text|null", Optional, true),
-    ("officeId", "text|null", Optional, true),
-    ("timeframeId", "text|null", Optional, true),
-    ("stage", "text", Optional, true),
-    ("stageId", "text|null", Optional, true),
-    ("tags", "list|null", Optional, true),
-    ("created", "time|null", No, false),
-    ("addresses", "list", Optional, true),
-    ("emails", "list", Optional, true),
-    ("phones", "list", Optional, true),
-    ("source", "text", Optional, true),
-    ("sourceId", "text|null", Optional, true),
-    ("systemSource", "text|null", Optional, true),
-    ("averageBeds", "number|null", Optional, true),
-    ("averagePrice", "number|null", Optional, true),
-    ("birthday", "text|null", Optional, true),
-    ("rating", "number", Optional, true),
-    ("lastActivity", "time|null", Optional, true),
-    ("lastActivityType", "text", Optional, true),
-    ("contactTypes", "list", Optional, true),
-    ("jobTitle", "text", Optional, true),
-    ("companyName", "text", Optional, true),
-    ("communicationsConsent", "object", Optional, true),
-];
-
-const NOTES: &[Documented] = &[
-    ("personId", "text|null", Required, true),
-    ("assignedUserId", "text|null", Optional, true),
-    ("createdByUserId", "text|null", No, false),
-    ("updatedByUserId", "text|null", No, false),
-    ("subject", "text", Optional, true),
-    ("body", "text", Optional, true),
-    ("isHtml", "boolean", Optional, true),
-];
-
-const USERS: &[Documented] = &[
-    ("firstName", "text", Required, true),
-    ("lastName", "text", Required, true),
-    ("email", "text", Required, true),
-    ("phone", "text", Required, true),
-    ("role", "text", Required, true),
-    ("status", "text", Required, true),
-    ("timezone", "text", Optional, true),
-    ("created", "time|null", No, false),
-    ("teamId", "text|null", No, false),
-    ("address", "object|null", Required, false),
-    ("username", "text", Required, true),
-    ("type", "text", Required, false),
-    ("offices", "list", No, false),
-    ("participatingOfficeIds", "list", Optional, true),
-    ("password", "text", Optional, false),
-];
-
-const TASKS: &[Documented] = &[
-    ("name", "text", Optional, true),
-    ("type", "text", Optional, true),
-    ("personId", "text|null", Required, true),
-    ("assignedUserId", "text|null", Optional, true),
-    ("dueDateTime", "time|null", Optional, true),
-    ("isCompleted", "boolean|null", Optional, true),
-];
+use crate::{catalog, entity};
+use fields::{ENTITIES, EVERY_RECORD, UNDATED};
 
 /// The type of a field in the words of the tables above.
 fn kind(field: &rollout_catalog::Field) -> String {
@@ -105,15 +28,21 @@ fn kind(field: &rollout_catalog::Field) -> String {
 
 #[test]
 fn every_documented_field_is_there_and_no_other() {
-    for (name, own) in [
-        ("people", PEOPLE),
-        ("notes", NOTES),
-        ("users", USERS),
-        ("tasks", TASKS),
-    ] {
+    let all = catalog();
+    let mut known: Vec<_> = all
+        .entities_of(Category::Crm)
+        .map(|entity| entity.name.as_str())
+        .collect();
+    let mut documented: Vec<_> = ENTITIES.iter().map(|(name, _)| *name).collect();
+    known.sort_unstable();
+    documented.sort_unstable();
+    assert_eq!(known, documented);
+    for (name, own) in ENTITIES {
         let entity = entity(name);
+        let dated = !UNDATED.contains(name);
         let common = EVERY_RECORD
             .iter()
+            .filter(|(field, ..)| dated || !["created", "updated"].contains(field))
             .filter(|(field, ..)| !own.iter().any(|(known, ..)| known == field));
         let mut expected: Vec<_> = own
             .iter()
@@ -133,7 +62,7 @@ fn every_documented_field_is_there_and_no_other() {
 
 #[test]
 fn the_host_makes_what_the_connector_cannot_know() {
-    for name in ["people", "notes", "users", "tasks"] {
+    for (name, _) in ENTITIES {
         let entity = entity(name);
         let host: Vec<_> = entity
             .fields
@@ -203,16 +132,12 @@ fn references_name_their_entity() {
 #[test]
 fn every_reference_is_to_an_entity_that_exists_or_is_documented() {
     /// Documented by name, without an entity of their own here yet.
-    const DOCUMENTED: [&str; 12] = [
-        "calls",
+    const DOCUMENTED: [&str; 8] = [
         "emailThreads",
-        "events",
-        "offices",
+        "pipelineStages",
         "ponds",
         "properties",
         "sources",
-        "stages",
-        "teams",
         "timeframes",
         "calendars",
         "loans",
@@ -272,5 +197,154 @@ fn lists_have_the_documented_filters() {
         [of("email", "email", Equals), of("phone", "phone", Digits)]
     );
     assert_eq!(filters("notes"), [of("personId", "personId", Equals)]);
-    assert_eq!(filters("tasks"), [of("personId", "personId", Equals)]);
+    for name in [
+        "tasks",
+        "calls",
+        "textMessages",
+        "emailMessages",
+        "appointments",
+        "events",
+        "relationships",
+    ] {
+        assert_eq!(
+            filters(name),
+            [of("personId", "personId", Equals)],
+            "{name}"
+        );
+    }
+    assert_eq!(filters("deals"), [of("personId", "peopleIds", AnyItem)]);
+}
+
+#[test]
+fn paths_collections_verbs_and_flags_are_the_documented_ones() {
+    use rollout_catalog::Verb::{Create, Get, List};
+    let catalog = catalog();
+    for (path, name, collection, flag) in [
+        ("smart-lists", "smartLists", "smart-lists", None),
+        ("calls", "calls", "calls", Some("calls")),
+        ("teams", "teams", "teams", None),
+        (
+            "textMessages",
+            "textMessages",
+            "textmessages",
+            Some("textMessages"),
+        ),
+        (
+            "emailMessages",
+            "emailMessages",
+            "emailmessages",
+            Some("emailMessages"),
+        ),
+        (
+            "appointments",
+            "appointments",
+            "appointments",
+            Some("appointments"),
+        ),
+        (
+            "appointment-types",
+            "appointmentTypes",
+            "appointment-types",
+            None,
+        ),
+        (
+            "appointment-outcomes",
+            "appointmentOutcomes",
+            "appointment-outcomes",
+            None,
+        ),
+        ("lists", "lists", "lists", None),
+        ("customFields", "customFields", "customfields", None),
+        ("events", "events", "events", Some("events")),
+        ("offices", "offices", "offices", Some("offices")),
+        ("deals", "deals", "deals", None),
+        ("pipelines", "pipelines", "pipelines", None),
+        ("stages", "stages", "stages", None),
+        ("relationships", "relationships", "relationships", None),
+    ] {
+        let entity = catalog.entity(Category::Crm, path).expect(path);
+        assert_eq!(
+            (
+                entity.name.as_str(),
+                entity.collection.as_str(),
+                entity.flag.as_deref()
+            ),
+            (name, collection, flag)
+        );
+        let ours = ["deals", "pipelines", "stages", "relationships"].contains(&name);
+        assert_eq!(entity.extension, ours, "{name}");
+    }
+    assert_eq!(entity("emailMessages").verbs, [List, Get, Create]);
+    assert_eq!(entity("textMessages").table, "rollout_text_messages");
+}
+
+#[test]
+fn people_are_put_on_lists_and_taken_off() {
+    let lists = entity("lists");
+    for (name, method) in [("people/add", "POST"), ("people/remove", "DELETE")] {
+        let operation = lists.operation(name).unwrap();
+        assert_eq!(
+            (operation.method.as_str(), operation.path.as_str()),
+            (method, "people")
+        );
+        assert_eq!(operation.removes, method == "DELETE");
+        let mut body = serde_json::json!({ "personIds": ["a", "b"] });
+        operation.check(&body).unwrap();
+        let to = |entity: &str, id: &str| Some(format!("{entity}:{id}"));
+        assert_eq!(operation.map_references(&mut body, to), []);
+        assert_eq!(body["personIds"][1], "people:b");
+    }
+}
+
+#[test]
+fn ids_inside_lists_and_objects_are_references_in_both_directions() {
+    let lists = entity("smartLists");
+    let mut body = serde_json::json!({
+        "name": "x", "conditions": [], "sharedWith": { "userIds": ["u"], "teamIds": ["t"] }
+    });
+    let found: Vec<_> = lists
+        .references(&body)
+        .into_iter()
+        .map(|id| (id.pointer, id.entity))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("/sharedWith/userIds/0".to_owned(), "users".to_owned()),
+            ("/sharedWith/teamIds/0".to_owned(), "teams".to_owned()),
+        ]
+    );
+    let to = |entity: &str, id: &str| Some(format!("{entity}:{id}"));
+    assert_eq!(lists.map_references(&mut body, to), []);
+    assert_eq!(
+        body["sharedWith"]["teamIds"],
+        serde_json::json!(["teams:t"])
+    );
+
+    for (name, column, sent, stored) in [
+        (
+            "smartLists",
+            "sharedWith",
+            r#"{"userIds":[7],"teamIds":["8"]}"#,
+            r#"{"userIds":["users:7"],"teamIds":["teams:8"]}"#,
+        ),
+        (
+            "deals",
+            "peopleIds",
+            "[1,\"2\"]",
+            r#"["people:1","people:2"]"#,
+        ),
+        (
+            "pipelines",
+            "stages",
+            r#"[{"id":3,"name":"a"}]"#,
+            r#"[{"id":"pipelineStages:3","name":"a","description":null,"orderWeight":null,"color":null,"closedStage":null}]"#,
+        ),
+    ] {
+        let entity = entity(name);
+        let landed = crate::land(&entity, &format!(r#"{{"{column}":{sent}}}"#)).unwrap();
+        let mut out = String::new();
+        crate::cell(&entity, &landed, column).push_json(&mut out);
+        assert_eq!(out, stored, "{name}");
+    }
 }

@@ -539,3 +539,30 @@ fn refusals_are_one_line() {
     );
     assert_eq!(refusal("[]"), "the record is not a JSON object");
 }
+
+#[test]
+fn fields_of_other_kinds_are_empty() {
+    let fields = entity("customFields");
+    for (sent, recurring, choices) in [
+        (r#"{"type":"date"}"#, Cell::Bool(false), Cell::Null),
+        (
+            r#"{"type":"dropdown","choices":["a"],"isRecurring":true}"#,
+            Cell::Null,
+            Cell::Json(r#"["a"]"#.into()),
+        ),
+        (r#"{"choices":[],"type":"text"}"#, Cell::Null, Cell::Null),
+        (r#"{"type":"colour","choices":[]}"#, Cell::Null, Cell::Null),
+    ] {
+        let landed = land(&fields, sent).unwrap();
+        assert_eq!(cell(&fields, &landed, "isRecurring"), &recurring, "{sent}");
+        assert_eq!(cell(&fields, &landed, "choices"), &choices, "{sent}");
+    }
+    let columns = fields.columns();
+    assert!(
+        columns
+            .iter()
+            .find(|column| column.name == "choices")
+            .unwrap()
+            .nullable
+    );
+}

@@ -27,6 +27,10 @@ fn served(entity: &Entity, landed: &Landed) -> String {
         match value {
             Value::Object(custom) if column.name == "customFields" => record.extend(custom),
             Value::Null if column.name == "customFields" => {}
+            Value::Null
+                if entity
+                    .field(&column.name)
+                    .is_some_and(|field| field.only.is_some()) => {}
             value => drop(record.insert(column.name.clone(), value)),
         }
     }

@@ -13,6 +13,7 @@ mod catalogue;
 mod documented;
 mod landing;
 mod landing_anything;
+mod manifest_automations;
 mod manifests;
 mod openapi_document;
 

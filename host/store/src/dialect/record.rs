@@ -4,7 +4,7 @@
 //! an allocation or two each, three times the work of writing the record's
 //! JSON inside the query and handing over one text; so that is what is done.
 
-use rollout_catalog::{Entity, Field, Kind, Match};
+use rollout_catalog::{Entity, Field, Kind, Match, Only};
 
 use super::{Dialect, Type, literal, quote};
 
@@ -23,9 +23,10 @@ impl Dialect {
         parts.literal("{");
         let mut separator = "";
         for field in entity.fields.iter().filter(|field| field.stored()) {
-            parts.literal(separator);
-            parts.literal(&field.key);
-            parts.value(field);
+            match &field.only {
+                None => parts.member(separator, field),
+                Some(only) => parts.member_of_kinds(separator, field, only),
+            }
             separator = ",";
         }
         if entity.custom_fields {
@@ -157,6 +158,29 @@ impl Parts {
     fn expression(&mut self, sql: String) {
         self.flush();
         self.expressions.push(sql);
+    }
+
+    fn member(&mut self, separator: &str, field: &Field) {
+        self.literal(separator);
+        self.literal(&field.key);
+        self.value(field);
+    }
+
+    /// A member that only records of some kinds have.
+    fn member_of_kinds(&mut self, separator: &str, field: &Field, only: &Only) {
+        let mut member = Self {
+            dialect: self.dialect,
+            expressions: Vec::new(),
+            text: String::new(),
+        };
+        member.member(separator, field);
+        let kinds: Vec<String> = only.values.iter().map(|kind| literal(kind)).collect();
+        self.expression(format!(
+            "CASE WHEN {} IN ({}) THEN {} ELSE '' END",
+            quote(&only.field),
+            kinds.join(", "),
+            member.into_sql(),
+        ));
     }
 
     fn value(&mut self, field: &Field) {
