@@ -125,7 +125,7 @@ pub(super) static EMAILS: Resource = Resource {
         read("recipients", "to", Reads::By(recipients)),
         read("isRead", "isRead", Reads::Flag),
         read("isStarred", "isStarred", Reads::Flag),
-        read("isIncoming", "isIncoming", Reads::Flag),
+        read("isIncoming", "isIncoming", Reads::By(incoming)),
         read("sent", "date", Reads::Moment),
         read("received", "date", Reads::By(received)),
         read("created", "created", Reads::Moment),
@@ -144,15 +144,29 @@ fn person_of_email(email: &Members<'_>) -> Option<Value> {
 
 /// When it came in, which the app says of incoming ones only.
 fn received(email: &Members<'_>) -> Option<Value> {
-    let moment = match email.scalar("isIncoming").flag() {
-        Some(true) => email.scalar("date").moment()?,
+    let moment = match incoming(email) {
+        Some(Value::Bool(true)) => email.scalar("date").moment()?,
         _ => return None,
     };
     Some(moment.into_owned().into())
 }
 
+/// Whether it came from a person, which is said of the email or of its people.
+fn incoming(email: &Members<'_>) -> Option<Value> {
+    if let Some(incoming) = email.scalar("isIncoming").flag() {
+        return Some(incoming.into());
+    }
+    let related = email.value("relatedPeople")?;
+    let mut people = related.as_array()?.iter();
+    let sent_by_one = people.any(|one| one.get("sentByPerson") == Some(&Value::Bool(true)));
+    Some(sent_by_one.into())
+}
+
 fn sender(email: &Members<'_>) -> Option<Value> {
-    party(&email.value("from")?)
+    match email.value("from")? {
+        Value::Array(parties) => parties.iter().find_map(party),
+        one => party(&one),
+    }
 }
 
 fn recipients(email: &Members<'_>) -> Option<Value> {
