@@ -200,11 +200,13 @@ impl EnvStore {
 
     /// One entity of one credential.
     pub async fn sync_row(&self, credential_id: &str, entity: &str) -> Result<Option<SyncRow>> {
-        statement(format!("{ROWS} WHERE s.credential_id = $1 AND s.entity = $2"))
-            .bind(credential_id)
-            .bind(entity)
-            .optional(&self.db)
-            .await
+        statement(format!(
+            "{ROWS} WHERE s.credential_id = $1 AND s.entity = $2"
+        ))
+        .bind(credential_id)
+        .bind(entity)
+        .optional(&self.db)
+        .await
     }
 
     /// Stores what was decided about an entity's next run; cursor and counts
