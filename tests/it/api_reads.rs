@@ -213,6 +213,32 @@ async fn filters_narrow_a_list() {
 }
 
 #[tokio::test]
+async fn records_are_listed_since_they_changed() {
+    let account = account("since").await;
+    let people = account.all("people", "").await;
+    let newest = people.iter().map(|one| one["rolloutUpdated"].as_str());
+    let newest = newest.max().unwrap().unwrap();
+    let since = async |time: &str| {
+        let time = time.replace('+', "%2B");
+        ids(&account.all("people", &format!("updatedSince={time}")).await)
+    };
+    assert_eq!(since("2020-02-29").await, ids(&people));
+    assert!(!since(newest).await.is_empty());
+    // The same moment elsewhere.
+    let elsewhere = newest.replace('Z', "+00:00");
+    assert_eq!(since(&elsewhere).await, since(newest).await);
+    assert!(since("2999-01-01T00:00:00Z").await.is_empty());
+    let refused = account.get("/crm/api/people?updatedSince=yesterday").await;
+    refused.refused(400, "invalid_query");
+    // A cursor goes with its filter.
+    let page = account.get("/crm/api/people?limit=1&updatedSince=2020-02-29");
+    let page = page.await.ok();
+    let next = page["_metadata"]["next"].as_str().unwrap();
+    let other = format!("/crm/api/people?limit=1&next={next}");
+    account.get(&other).await.refused(400, "invalid_cursor");
+}
+
+#[tokio::test]
 async fn filtered_pages_keep_their_filter() {
     let account = account("filtered-pages").await;
     let whole = account.all("people", "tags=Buyer&limit=100").await;

@@ -5,8 +5,9 @@
 
 use serde::Deserialize;
 
-/// The parameters that every list has: the cursor, the offset, the page size, and up to 100 comma-separated ids.
-pub const STANDARD_PARAMS: [&str; 4] = ["next", "offset", "limit", "ids"];
+/// The parameters that every list has: the cursor, the offset, the page size, up to 100 comma-separated ids, and since when a
+/// record changed.
+pub const STANDARD_PARAMS: [&str; 5] = ["next", "offset", "limit", "ids", "updatedSince"];
 
 /// A query parameter that narrows a list by one field.
 #[derive(Clone, Debug, PartialEq, Eq)]

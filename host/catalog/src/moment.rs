@@ -43,6 +43,16 @@ pub(crate) fn canonical(text: &str) -> Option<Cow<'_, str>> {
     print(seconds, millis).map(Cow::Owned)
 }
 
+/// The second in which a date or time lies, `2025-07-02T15:19:21Z`, or none if the text is neither. A date is its midnight.
+pub fn second_of(text: &str) -> Option<String> {
+    let canonical = canonical(text)?;
+    let seconds = EPOCH.len() - 1;
+    Some(match canonical.get(..seconds) {
+        Some(second) => format!("{second}Z"),
+        None => format!("{canonical}T00:00:00Z"),
+    })
+}
+
 /// The canonical form of a time in milliseconds since 1970, or none outside the years 1 to 9999.
 pub(crate) fn from_millis(millis: i64) -> Option<String> {
     print(millis.div_euclid(1000), millis.rem_euclid(1000))
@@ -182,7 +192,19 @@ impl Cursor<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{canonical, from_millis};
+    use super::{canonical, from_millis, second_of};
+
+    #[test]
+    fn a_time_lies_in_a_second() {
+        for (given, expected) in [
+            ("2025-07-02T15:19:21.999Z", Some("2025-07-02T15:19:21Z")),
+            ("2025-07-02T15:19:21+02:00", Some("2025-07-02T13:19:21Z")),
+            ("2025-07-02", Some("2025-07-02T00:00:00Z")),
+            ("yesterday", None),
+        ] {
+            assert_eq!(second_of(given).as_deref(), expected, "{given}");
+        }
+    }
 
     #[test]
     fn times_become_utc_without_needless_milliseconds() {

@@ -14,7 +14,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use rollout_catalog::json::push_text;
 use rollout_catalog::manifest::EntityOffer;
-use rollout_catalog::{Category, Entity, Match, Operation, Verb};
+use rollout_catalog::{Category, Entity, Match, Operation, Verb, second_of};
 use rollout_connectors::{Connector, Live, Readiness};
 use rollout_store::{CredentialStatus, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX};
 use rollout_sync::{Act, Target, Wrote};
@@ -312,6 +312,14 @@ fn filters(query: &Query, entity: &Entity, wanted: &mut ListQuery<'_>) -> Result
     if let Some(ids) = query.list("ids", IDS_MAX)? {
         note("ids", &ids.join(","));
         wanted.ids = Some(ids.into_iter().map(str::to_owned).collect());
+    }
+    if let Some(text) = query.text("updatedSince") {
+        let since = second_of(text).ok_or_else(|| {
+            let problem = "is a date or a time, for example 2025-07-02T15:19:21Z";
+            ApiError::invalid_query("updatedSince", problem)
+        })?;
+        note("updatedSince", &since);
+        wanted.updated_since = Some(since);
     }
     for filter in entity.filters() {
         let Some(text) = query.text(&filter.param) else {

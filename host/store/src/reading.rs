@@ -45,6 +45,8 @@ pub struct ListQuery<'a> {
     pub filters: Vec<Narrow>,
     /// Only records with these ids of this host; at most [`IDS_MAX`].
     pub ids: Option<Vec<String>>,
+    /// Only rows that changed here in this second or later, `2025-07-02T15:19:21Z`.
+    pub updated_since: Option<String>,
     /// [`List::next`] of the page before. With it, `offset` has no effect.
     pub after: Option<i64>,
     /// Rows to pass over, at most [`OFFSET_MAX`].
@@ -61,6 +63,7 @@ impl<'a> ListQuery<'a> {
             entity,
             filters: Vec::new(),
             ids: None,
+            updated_since: None,
             after: None,
             offset: 0,
             limit,

@@ -80,6 +80,7 @@ fn list(entity: &Entity) -> Value {
         parameter("offset"),
         parameter("limit"),
         parameter("ids"),
+        parameter("updatedSince"),
     ];
     parameters.extend(
         entity
@@ -304,6 +305,11 @@ pub(super) fn shared_parameters() -> Value {
         "ids": {
             "name": "ids", "in": "query", "schema": { "type": "string" },
             "description": "Only these records: up to 100 ids, separated by commas."
+        },
+        "updatedSince": {
+            "name": "updatedSince", "in": "query", "schema": { "type": "string" },
+            "description": "Only records whose copy here changed at this time or later (`rolloutUpdated`): a date, or a time \
+                            in ISO 8601. Not in the original API."
         },
         "allowPartial": {
             "name": "X-Rollout-Allow-Partial", "in": "header", "schema": { "type": "boolean" },

@@ -119,6 +119,7 @@ fn parameters_filters_and_answers_are_described() {
             "offset",
             "limit",
             "ids",
+            "updatedSince",
             "tags",
             "email",
             "phone",

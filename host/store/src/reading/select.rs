@@ -43,7 +43,9 @@ impl Select {
             values: Vec::new(),
             keys_behind,
             by_credential: false,
-            counted: !query.filters.is_empty() || query.ids.is_some(),
+            counted: !query.filters.is_empty()
+                || query.ids.is_some()
+                || query.updated_since.is_some(),
             credential_id: query.credential_id.to_owned(),
             entity: query.entity.name.clone(),
         };
@@ -78,6 +80,10 @@ impl Select {
             } else {
                 select.holds(table, narrow, matching, &mut leads);
             }
+        }
+        if let Some(since) = &query.updated_since {
+            let since = select.value(Value::Time(Some(since.clone())));
+            select.and(&format!("\"rolloutUpdated\" >= {since}"));
         }
         let credential = quote("credentialId");
         let by_credential = select.by_credential || !leads;

@@ -337,3 +337,33 @@ async fn rows_are_walked_in_the_order_of_landing() {
         .1;
     assert!(nothing.is_empty());
 }
+
+#[tokio::test]
+async fn what_changed_since_a_second_is_told_apart() {
+    let fixture = Fixture::new().await;
+    let person = |id: &str, name: &str| fixture.person(id, json!({"name": name}));
+    let land = async |people, now| {
+        let mut page = fixture.page().await;
+        (page.records, page.now) = (people, now);
+        fixture.store.land(page).await.unwrap();
+    };
+    land(
+        vec![person("1", "Ada"), person("2", "Ben")],
+        1_751_469_561_000,
+    )
+    .await;
+    // Unchanged records keep their time.
+    let later = vec![person("1", "Ada"), person("2", "Bea"), person("3", "Cy")];
+    land(later, 1_751_469_562_900).await;
+    let since = async |second: &str| {
+        let mut query = fixture.query();
+        query.updated_since = Some(second.to_owned());
+        let (list, rows) = fixture.list(&query).await;
+        assert_eq!(usize::try_from(list.total).unwrap(), rows.len());
+        let ids: Vec<String> = rows.iter().map(upstream_id).collect();
+        ids
+    };
+    assert_eq!(since("2025-07-02T15:19:21Z").await, ["3", "2", "1"]);
+    assert_eq!(since("2025-07-02T15:19:22Z").await, ["3", "2"]);
+    assert!(since("2025-07-02T15:19:23Z").await.is_empty());
+}
