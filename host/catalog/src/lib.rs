@@ -34,7 +34,7 @@ pub use entity::{Entity, Field, Only, Operation, Rule};
 pub use error::{CatalogError, Issue};
 pub use filter::{Filter, Match, STANDARD_PARAMS};
 pub use land::{Cell, Landed, MAX_DEPTH, References, Reject};
-pub use moment::second_of;
 pub use manifest::{Manifest, ManifestError, Place};
+pub use moment::second_of;
 pub use references::HostId;
 pub use table::{Column, Kind, Table};
