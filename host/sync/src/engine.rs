@@ -87,7 +87,7 @@ impl Engine {
         let credential = &row.credential_id;
         let first = row.schedule.first_done_at.is_none();
         if first {
-            pass.source.environment.store().begin_sync(lease).await?;
+            pass.source.store().begin_sync(lease).await?;
             tracing::info!(
                 environment = pass.source.environment.name,
                 credential,
@@ -133,7 +133,7 @@ impl Engine {
         lease: &Lease,
         error: &PassError,
     ) -> Result<(), StoreError> {
-        let store = pass.source.environment.store();
+        let store = pass.source.store();
         let (credential, entity) = (&row.credential_id, &row.entity);
         // The cursor moved with every page that landed; only the schedule is ours.
         let unfinished = |next_at, attempts, error| Schedule {

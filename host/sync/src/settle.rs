@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rollout_connectors::{Connectors, Environment};
-use rollout_sandbox::{CallError, Error, Page, ReadScope};
+use rollout_sandbox::{Page, ReadScope};
 use rollout_store::{Lease, OpenWrite, StoreError, after, now, record_id};
 use rollout_work::{Backoff, Handler};
 use serde_json::Value;
@@ -118,14 +118,7 @@ impl Settler {
     async fn settle_known(&self, case: &Case<'_>, upstream: &str) -> Result<bool, PassError> {
         let Case { source, .. } = case;
         let store = source.store();
-        let asked = match source.get(&[upstream.to_owned()]).await {
-            Err(PassError::Call(CallError::Connector(Error::NotFound(_)))) => Asked {
-                stamp: store.next_stamp().await?,
-                answer: Vec::new(),
-                part: 0,
-            },
-            asked => asked?,
-        };
+        let asked = source.get(&[upstream.to_owned()]).await?;
         let stamp = asked.stamp;
         let mut found = asked.answer.into_iter();
         let item = found.find(|item| item.id == upstream && !item.deleted);

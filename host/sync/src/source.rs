@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rollout_catalog::Entity;
 use rollout_catalog::manifest::Listing;
 use rollout_connectors::{Connector, Connectors, Environment, Live};
-use rollout_sandbox::{Item, Page as Fetched, ReadScope};
+use rollout_sandbox::{CallError, Error, Item, Page as Fetched, ReadScope};
 use rollout_store::{EnvStore, Page, now};
 
 use crate::failure::PassError;
@@ -103,15 +103,18 @@ impl Source {
         })
     }
 
-    /// The records with these of the app's ids, as far as it has them.
+    /// The records with these of the app's ids, as far as it has them. An app that
+    /// answers "not found" has none.
     pub(crate) async fn get(&self, ids: &[String]) -> Result<Asked<Vec<Item>>, PassError> {
         let stamp = self.store().next_stamp().await?;
         let call = self
             .connectors
             .call_for(&self.environment, &self.connector, &self.live)
             .await?;
-        let items = call.get(&self.entity.name, ids).await;
-        let answer = items.map_err(|error| call.blank_error(error))?;
+        let answer = match call.get(&self.entity.name, ids).await {
+            Err(CallError::Connector(Error::NotFound(_))) => Vec::new(),
+            items => items.map_err(|error| call.blank_error(error))?,
+        };
         Ok(Asked {
             stamp,
             answer,
