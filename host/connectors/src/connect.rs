@@ -7,8 +7,7 @@ use rollout_catalog::manifest::Plan;
 use rollout_catalog::{Catalog, Issue};
 use rollout_sandbox::{Account as Proof, CallError, Error};
 use rollout_store::{
-    Consumer, Credential, CredentialChange, CredentialStatus, Schedule, StoreError, SyncStatus,
-    new_credential_id, now,
+    Consumer, Credential, CredentialChange, CredentialStatus, StoreError, new_credential_id, now,
 };
 use rollout_vault::VaultError;
 use serde_json::{Map, Value, json};
@@ -217,20 +216,7 @@ impl Connectors {
         store.plan_sync(id, &names, now).await?;
         // What failed under the old keys gets its chance with the new ones.
         for row in known {
-            let status = match row.schedule.status {
-                SyncStatus::Failed | SyncStatus::Unavailable => SyncStatus::Pending,
-                status => status,
-            };
-            let schedule = Schedule {
-                status,
-                next_at: Some(now),
-                attempts: 0,
-                error: None,
-                ..row.schedule
-            };
-            store
-                .schedule_sync(id, &row.entity, &schedule, None)
-                .await?;
+            store.sync_at_once(id, &row.entity, now).await?;
         }
         Ok(environment.load(id).await?.ok_or_else(gone)?)
     }

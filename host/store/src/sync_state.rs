@@ -1,6 +1,6 @@
 //! How far each entity of each credential is synced, and what was set aside.
 
-use crate::database::{FromRow, Row, Tx, query, statement};
+use crate::database::{FromRow, Query, Row, Tx, query, statement};
 use crate::jobs::{self, Lease, NewJob, SYNC};
 use crate::{EnvStore, Result, StoreError, changes};
 
@@ -200,13 +200,7 @@ impl EnvStore {
 
     /// One entity of one credential.
     pub async fn sync_row(&self, credential_id: &str, entity: &str) -> Result<Option<SyncRow>> {
-        statement(format!(
-            "{ROWS} WHERE s.credential_id = $1 AND s.entity = $2"
-        ))
-        .bind(credential_id)
-        .bind(entity)
-        .optional(&self.db)
-        .await
+        row_of(credential_id, entity).optional(&self.db).await
     }
 
     /// Stores what was decided about an entity's next run; cursor and counts
@@ -219,6 +213,36 @@ impl EnvStore {
         schedule: &Schedule,
         lease: Option<&Lease>,
     ) -> Result<()> {
+        let decided = |_| schedule.clone();
+        self.decide_sync(credential_id, entity, decided, lease)
+            .await
+    }
+
+    /// Makes an entity's sync due at `now`; what failed gets another chance.
+    /// [`StoreError::NotFound`] if it is not synced (any more).
+    pub async fn sync_at_once(&self, credential_id: &str, entity: &str, now: i64) -> Result<()> {
+        let decide = |before: Schedule| Schedule {
+            status: match before.status {
+                SyncStatus::Failed | SyncStatus::Unavailable => SyncStatus::Pending,
+                status => status,
+            },
+            next_at: Some(now),
+            attempts: 0,
+            error: None,
+            ..before
+        };
+        self.decide_sync(credential_id, entity, decide, None).await
+    }
+
+    /// Stores what follows from how an entity's sync stands; without a lease nobody
+    /// can end a run meanwhile.
+    async fn decide_sync(
+        &self,
+        credential_id: &str,
+        entity: &str,
+        decide: impl FnOnce(Schedule) -> Schedule,
+        lease: Option<&Lease>,
+    ) -> Result<()> {
         let mut tx = self.db.write().await?;
         match lease {
             Some(lease) => lease.check(&mut tx).await?,
@@ -227,15 +251,10 @@ impl EnvStore {
                 jobs::hold(&mut tx, SYNC, credential_id, Some(&name)).await?;
             }
         }
-        let before: Option<(String, Option<i64>)> = query(
-            "SELECT status, first_done_at FROM host_sync \
-             WHERE credential_id = $1 AND entity = $2",
-        )
-        .bind(credential_id)
-        .bind(entity)
-        .optional(&mut tx)
-        .await?;
-        let (status, first_done_at) = before.ok_or(StoreError::NotFound("sync"))?;
+        let row: Option<SyncRow> = row_of(credential_id, entity).optional(&mut tx).await?;
+        let before = row.ok_or(StoreError::NotFound("sync"))?.schedule;
+        let readable = Readable::of(before.status.as_str(), before.first_done_at);
+        let schedule = decide(before);
         let keys_behind: Option<i64> = query(
             "UPDATE host_sync SET status = $3, phase = $4, attempts = $5, error = $6, \
              first_done_at = $7 WHERE credential_id = $1 AND entity = $2 RETURNING keys_behind",
@@ -249,16 +268,8 @@ impl EnvStore {
         .bind(schedule.first_done_at)
         .one(&mut tx)
         .await?;
-        let before = Readable::of(&status, first_done_at);
-        rescheduled(
-            self,
-            &mut tx,
-            (credential_id, entity),
-            before,
-            schedule,
-            lease,
-        )
-        .await?;
+        let sync = (credential_id, entity);
+        rescheduled(self, &mut tx, sync, readable, &schedule, lease).await?;
         self.db.commit(tx).await?;
         self.signal();
         if schedule.phase != SyncPhase::First && keys_behind.is_some() {
@@ -315,6 +326,11 @@ impl EnvStore {
             })
             .collect())
     }
+}
+
+fn row_of(credential_id: &str, entity: &str) -> Query {
+    let row = format!("{ROWS} WHERE s.credential_id = $1 AND s.entity = $2");
+    statement(row).bind(credential_id).bind(entity)
 }
 
 /// What readers must know of a sync.

@@ -1,6 +1,6 @@
 //! Syncs under leases: what a process that stood still for too long can't do.
 
-use rollout_store::{Cursor, Quarantined, SYNC, StoreError, SyncPhase};
+use rollout_store::{Cursor, Quarantined, SYNC, Schedule, StoreError, SyncPhase, SyncStatus};
 use serde_json::json;
 
 use super::fixture::{Fixture, LONG, WORKER, schedule};
@@ -149,6 +149,39 @@ async fn syncs_of_a_credential_take_turns() {
         .unwrap();
     assert_eq!(store.next_job_in(SYNC).await.unwrap(), None);
     let missing = store.schedule_sync(id, "planets", &decided, None).await;
+    assert!(
+        matches!(missing, Err(StoreError::NotFound(_))),
+        "{missing:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_asked_for_at_once_keeps_what_a_run_has_reached() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let id = fixture.credential.id.as_str();
+    let mut decided = schedule(SyncPhase::Incremental);
+    decided.status = SyncStatus::Failed;
+    decided.next_at = Some(rollout_store::now() + LONG);
+    decided.attempts = 9;
+    decided.error = Some("the key was refused".to_owned());
+    store
+        .schedule_sync(id, "people", &decided, fixture.lease.as_ref())
+        .await
+        .unwrap();
+    let now = rollout_store::now();
+    store.sync_at_once(id, "people", now).await.unwrap();
+    let row = fixture.sync_row().await;
+    let expected = Schedule {
+        status: SyncStatus::Pending,
+        next_at: Some(now),
+        attempts: 0,
+        error: None,
+        ..decided
+    };
+    assert_eq!(row.schedule, expected);
+    assert!(row.schedule.first_done_at.is_some());
+    let missing = store.sync_at_once(id, "planets", now).await;
     assert!(
         matches!(missing, Err(StoreError::NotFound(_))),
         "{missing:?}"
