@@ -239,6 +239,51 @@ async fn records_are_listed_since_they_changed() {
 }
 
 #[tokio::test]
+async fn lists_are_sorted_by_a_field() {
+    let account = account("sorted").await;
+    let newest_first = account.all("people", "").await;
+    let name = |one: &Value| one["lastName"].as_str().map(str::to_ascii_lowercase);
+    let mut expected = newest_first.clone();
+    // Stable, and none comes last both ways.
+    expected.sort_by_key(|one| (name(one).is_none(), name(one)));
+    assert_eq!(
+        ids(&account.all("people", "sort=lastName&limit=3").await),
+        ids(&expected)
+    );
+    expected = newest_first;
+    expected.sort_by_key(|one| (name(one).is_none(), std::cmp::Reverse(name(one))));
+    assert_eq!(
+        ids(&account.all("people", "sort=-lastName&limit=5").await),
+        ids(&expected)
+    );
+    let buyers = account.all("people", "sort=created&tags=Buyer&limit=2");
+    let buyers = buyers.await;
+    let times: Vec<&str> = buyers
+        .iter()
+        .filter_map(|one| one["created"].as_str())
+        .collect();
+    assert!(times.len() > 2 && times.is_sorted(), "{times:?}");
+    for (sort, words) in [
+        ("lastname", "did you mean `lastName`?"),
+        ("emails", "must be one field"),
+    ] {
+        let refused = account.get(&format!("/crm/api/people?sort={sort}")).await;
+        let body = refused.refused(400, "invalid_query");
+        assert!(
+            body["errorMessage"].as_str().unwrap().contains(words),
+            "{body}"
+        );
+    }
+    // A cursor goes with its order.
+    let page = account.get("/crm/api/people?limit=1&sort=lastName").await;
+    let next = page.ok()["_metadata"]["next"].as_str().unwrap().to_owned();
+    for other in ["", "&sort=-lastName", "&sort=firstName"] {
+        let other = format!("/crm/api/people?limit=1&next={next}{other}");
+        account.get(&other).await.refused(400, "invalid_cursor");
+    }
+}
+
+#[tokio::test]
 async fn filtered_pages_keep_their_filter() {
     let account = account("filtered-pages").await;
     let whole = account.all("people", "tags=Buyer&limit=100").await;

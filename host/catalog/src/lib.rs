@@ -32,7 +32,7 @@ pub use category::{Category, UnknownCategory, Verb};
 pub use embedded::EntityFile;
 pub use entity::{Entity, Field, Only, Operation, Rule};
 pub use error::{CatalogError, Issue};
-pub use filter::{Filter, Match, STANDARD_PARAMS};
+pub use filter::{Filter, Match, STANDARD_PARAMS, Sort};
 pub use land::{Cell, Landed, MAX_DEPTH, References, Reject};
 pub use manifest::{Manifest, ManifestError, Place};
 pub use moment::second_of;

@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) work: Work,
     pub(crate) connectors: Connectors,
     pub(crate) auth: Auth,
+    pub(crate) api: Api,
     pub(crate) sync: Sync,
     pub(crate) egress: Egress,
     pub(crate) sandbox: Limits,
@@ -119,6 +120,13 @@ pub(crate) struct Connectors {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Auth {
     pub(crate) default_environment: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Api {
+    /// 0: no limit.
+    pub(crate) requests_per_second: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! `rollout serve`: opens everything in an order in which a failure leaves
 //! nothing changed, serves, and drains when it is told to stop.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -135,6 +136,7 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
         public_url: config.public_url(),
         default_environment: (!default_environment.is_empty()).then(|| default_environment.clone()),
         body_bytes: config.server.body_bytes,
+        requests_per_second: NonZeroU32::new(config.api.requests_per_second),
     };
     let writer = Writer::new(connectors.clone(), leases);
     let host = Host::new(connectors, environments.clone(), writer, settings);

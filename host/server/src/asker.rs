@@ -27,28 +27,37 @@ enum Reach {
     Environment,
 }
 
+/// What a token is shown for.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose {
+    /// The API of this host.
+    Api,
+    /// The app's own API, behind the raw proxy.
+    Proxy,
+}
+
 impl Host {
     /// Checks the token of a request to the API.
     pub(crate) fn asker(&self, headers: &HeaderMap) -> Result<Asker, ApiError> {
-        let (environment, claims) = self.verified(headers)?;
-        let reach = match claims.scope {
-            Scope::Consumer(key) => Reach::Consumer(key),
-            Scope::Environment => Reach::Environment,
-            // The raw proxy is all that such a token is for.
-            Scope::Proxy { .. } => {
-                return Err(ApiError::forbidden("This token is for the proxy only."));
-            }
-        };
-        Ok(Asker { environment, reach })
+        self.asker_for(Purpose::Api, headers)
     }
 
-    /// Checks the token of a request to the raw proxy.
-    pub(crate) fn proxy_asker(&self, headers: &HeaderMap) -> Result<Asker, ApiError> {
+    /// Checks the token of a request.
+    pub(crate) fn asker_for(
+        &self,
+        purpose: Purpose,
+        headers: &HeaderMap,
+    ) -> Result<Asker, ApiError> {
         let (environment, claims) = self.verified(headers)?;
-        let reach = match claims.scope {
-            Scope::Proxy { sub } => Reach::Consumer(sub),
-            Scope::Environment => Reach::Environment,
-            Scope::Consumer(_) => {
+        let reach = match (claims.scope, purpose) {
+            (Scope::Environment, _) => Reach::Environment,
+            (Scope::Consumer(key), Purpose::Api) => Reach::Consumer(key),
+            (Scope::Proxy { sub }, Purpose::Proxy) => Reach::Consumer(sub),
+            // The raw proxy is all that such a token is for.
+            (Scope::Proxy { .. }, Purpose::Api) => {
+                return Err(ApiError::forbidden("This token is for the proxy only."));
+            }
+            (Scope::Consumer(_), Purpose::Proxy) => {
                 return Err(ApiError::forbidden(
                     "The proxy needs a token with `scope: \"proxy\"` or `scope: \"environment\"`.",
                 ));
@@ -57,7 +66,8 @@ impl Host {
         Ok(Asker { environment, reach })
     }
 
-    /// Every cause of refusal is one answer; the log knows more.
+    /// Every cause of refusal is one answer; the log knows more. Whoever is known
+    /// spends one of his environment's requests.
     fn verified(&self, headers: &HeaderMap) -> Result<(Arc<Environment>, Claims), ApiError> {
         let refuse = |cause: TokenError| ApiError::unauthorized(cause);
         let token = token::bearer(headers).map_err(refuse)?;
@@ -73,6 +83,7 @@ impl Host {
         let now = rollout_store::now();
         let secrets = environment.secrets();
         let claims = token::verify(token, &secrets.valid(now), seconds(now)).map_err(refuse)?;
+        self.rate.spend(&environment.client_id)?;
         Ok((environment, claims))
     }
 }

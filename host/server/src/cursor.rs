@@ -4,14 +4,17 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
+use rollout_store::Place;
 use sha2::Sha256;
 
 /// How long a cursor is good for, in seconds.
 const LIFETIME: u64 = 24 * 3600;
-/// Place and time of issue.
+/// The row's number and the time of issue.
 const PAYLOAD: usize = 16;
 /// Bytes of the code that are kept.
 const CODE: usize = 12;
+/// What stands before the value that a sorted list goes on behind.
+const VALUE: u8 = 1;
 
 /// Why a cursor is refused; for the log.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -36,27 +39,30 @@ pub(crate) struct Binding<'a> {
 
 impl Binding<'_> {
     /// The cursor of a place, issued at `now` (Unix seconds).
-    pub(crate) fn cursor(&self, seq: i64, now: u64) -> String {
+    pub(crate) fn cursor(&self, place: &Place, now: u64) -> String {
         let mut bytes = Vec::with_capacity(PAYLOAD + CODE);
-        bytes.extend_from_slice(&seq.to_be_bytes());
+        bytes.extend_from_slice(&place.seq.to_be_bytes());
         bytes.extend_from_slice(&now.to_be_bytes());
-        let code = self.code(&bytes);
+        let value: Vec<u8> = match &place.value {
+            Some(text) => [&[VALUE], text.as_bytes()].concat(),
+            None => Vec::new(),
+        };
+        let code = self.code(&bytes, &value);
         bytes.extend(code.iter().take(CODE));
+        bytes.extend(value);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// The place of a cursor.
-    pub(crate) fn place(&self, cursor: &str, now: u64) -> Result<i64, BadCursor> {
+    pub(crate) fn place(&self, cursor: &str, now: u64) -> Result<Place, BadCursor> {
         let bytes = URL_SAFE_NO_PAD
             .decode(cursor)
             .map_err(|_| BadCursor::Malformed)?;
-        let (payload, code) = bytes
+        let (payload, rest) = bytes
             .split_at_checked(PAYLOAD)
             .ok_or(BadCursor::Malformed)?;
-        if code.len() != CODE {
-            return Err(BadCursor::Malformed);
-        }
-        let expected = self.code(payload);
+        let (code, value) = rest.split_at_checked(CODE).ok_or(BadCursor::Malformed)?;
+        let expected = self.code(payload, value);
         let differs = code
             .iter()
             .zip(expected)
@@ -70,10 +76,19 @@ impl Binding<'_> {
         if now > issued.saturating_add(LIFETIME) {
             return Err(BadCursor::Expired);
         }
-        Ok(i64::from_be_bytes(number(seq)?))
+        let value = match value {
+            [VALUE, text @ ..] => {
+                Some(String::from_utf8(text.to_vec()).map_err(|_| BadCursor::Malformed)?)
+            }
+            _ => None,
+        };
+        Ok(Place {
+            seq: i64::from_be_bytes(number(seq)?),
+            value,
+        })
     }
 
-    fn code(&self, payload: &[u8]) -> Vec<u8> {
+    fn code(&self, payload: &[u8], value: &[u8]) -> Vec<u8> {
         // HMAC takes keys of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key) else {
             return Vec::new();
@@ -84,6 +99,7 @@ impl Binding<'_> {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }
+        mac.update(value);
         mac.finalize().into_bytes().to_vec()
     }
 }
@@ -107,8 +123,12 @@ mod tests {
     #[test]
     fn a_cursor_is_good_where_and_while_it_was_given() {
         let ours = binding("c1", "tags=a");
-        let cursor = ours.cursor(42, NOW);
-        assert_eq!(ours.place(&cursor, NOW + LIFETIME), Ok(42));
+        for value in [None, Some(""), Some("Åsa")] {
+            let place = at(42, value);
+            let cursor = ours.cursor(&place, NOW);
+            assert_eq!(ours.place(&cursor, NOW + LIFETIME), Ok(place));
+        }
+        let cursor = ours.cursor(&at(42, None), NOW);
         assert_eq!(
             ours.place(&cursor, NOW + LIFETIME + 1),
             Err(BadCursor::Expired)
@@ -122,15 +142,24 @@ mod tests {
         }
     }
 
+    fn at(seq: i64, value: Option<&str>) -> Place {
+        Place {
+            seq,
+            value: value.map(str::to_owned),
+        }
+    }
+
     #[test]
     fn altered_and_made_up_cursors_are_refused() {
         let ours = binding("c1", "");
-        let cursor = ours.cursor(42, NOW);
-        for place in 0..cursor.len() {
-            let mut bytes = cursor.clone().into_bytes();
-            bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
-            let altered = String::from_utf8(bytes).unwrap();
-            assert!(ours.place(&altered, NOW).is_err(), "{altered}");
+        for value in [None, Some(""), Some("Ada")] {
+            let cursor = ours.cursor(&at(42, value), NOW);
+            for place in 0..cursor.len() {
+                let mut bytes = cursor.clone().into_bytes();
+                bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+                let altered = String::from_utf8(bytes).unwrap();
+                assert!(ours.place(&altered, NOW).is_err(), "{altered}");
+            }
         }
         for made_up in ["", "x", "%%%", "AAAA", "null", "eyJzaW5jZUlkIjoxfQ"] {
             assert_eq!(ours.place(made_up, NOW), Err(BadCursor::Malformed));

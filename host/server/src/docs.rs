@@ -14,9 +14,14 @@ use utoipa_swagger_ui::{Config, SwaggerFile, Url};
 use crate::error::ApiError;
 use crate::host::Host;
 
-/// The viewer's styles stand in the page; its pictures are data.
-const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-    frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// The viewer's styles stand in the page; its pictures are data. It may call this
+/// host also under the address that the documents name.
+fn policy(public_url: &str) -> String {
+    format!(
+        "default-src 'self'; connect-src 'self' {public_url}; style-src 'self' 'unsafe-inline'; \
+         img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+}
 
 /// `/docs` itself: the page's relative addresses need the slash.
 pub(crate) async fn root() -> Redirect {
@@ -44,9 +49,10 @@ fn file(host: &Host, path: &str) -> Result<Response, ApiError> {
         content_type,
         ..
     } = found.ok_or_else(ApiError::unknown_route)?;
+    let policy = policy(&host.settings.public_url);
     let headers = [
         (CONTENT_TYPE, content_type.as_str()),
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, policy.as_str()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (CACHE_CONTROL, "public, max-age=3600"),
     ];
@@ -55,7 +61,7 @@ fn file(host: &Host, path: &str) -> Result<Response, ApiError> {
 
 /// How the viewer shows the documents of these categories.
 pub(crate) fn viewer(catalog: &Catalog) -> Config<'static> {
-    /// Every category's name and the path of its document.
+    /// Every category's name and the path of its document: the viewer borrows them.
     static DOCUMENTS: LazyLock<Vec<(Category, String, String)>> = LazyLock::new(|| {
         let paths = Category::ALL.map(|category| {
             let path = format!("/{category}/api/openapi.json");

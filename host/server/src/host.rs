@@ -1,16 +1,19 @@
 //! What the handlers share.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 use rollout_catalog::{Catalog, Category};
-use rollout_connectors::{Connectors, Environments};
+use rollout_connectors::{Connector, Connectors, Environments, Live};
 use rollout_sync::Writer;
 use utoipa_swagger_ui::Config;
 
 use crate::docs;
+use crate::error::ApiError;
+use crate::rate::Rate;
 
 /// What the configuration says to the server.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub struct Settings {
     pub default_environment: Option<String>,
     /// The largest body of a request, in bytes.
     pub body_bytes: usize,
+    /// Requests that an environment may send this process in a second; none: any number.
+    pub requests_per_second: Option<NonZeroU32>,
 }
 
 /// The host behind the API.
@@ -28,6 +33,7 @@ pub struct Host {
     pub(crate) connectors: Arc<Connectors>,
     pub(crate) environments: Arc<Environments>,
     pub(crate) writer: Writer,
+    pub(crate) rate: Rate,
     pub(crate) settings: Settings,
     openapi: RwLock<HashMap<Category, Bytes>>,
     /// How the viewer of these documents is set up.
@@ -47,6 +53,7 @@ impl Host {
             writer,
             connectors,
             environments,
+            rate: Rate::new(settings.requests_per_second),
             settings,
             openapi: RwLock::default(),
         })
@@ -56,13 +63,23 @@ impl Host {
         self.connectors.catalog()
     }
 
+    /// The connector of an account.
+    pub(crate) fn connector(&self, live: &Live) -> Result<Arc<Connector>, ApiError> {
+        let key = &live.credential.app_key;
+        self.connectors.registry().get(key).ok_or_else(|| {
+            ApiError::connector_failed(format_args!("the connector `{key}` is not loaded"))
+        })
+    }
+
     /// The OpenAPI document of a category, made at its first use.
     pub(crate) fn openapi(&self, category: Category) -> Bytes {
         if let Some(document) = self.openapi.read().get(&category) {
             return document.clone();
         }
         let base = format!("{}/{category}/api", self.settings.public_url);
-        let document = rollout_catalog::openapi::openapi(self.catalog(), category, &base);
+        let refusals = crate::openapi::refusals();
+        let document =
+            rollout_catalog::openapi::openapi(self.catalog(), category, &base, &refusals);
         let document = Bytes::from(document.to_string());
         self.openapi.write().insert(category, document.clone());
         document

@@ -18,6 +18,7 @@ mod health;
 mod host;
 mod openapi;
 mod proxy;
+mod rate;
 mod records;
 mod router;
 mod sanitize;

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rollout_connectors::{ProxyError, ProxyFailure, ProxyRequest};
 
+use crate::asker::Purpose;
 use crate::edge::read_bytes;
 use crate::error::ApiError;
 use crate::host::Host;
@@ -46,7 +47,7 @@ pub(crate) async fn pass(
     OriginalUri(uri): OriginalUri,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let asker = host.proxy_asker(request.headers())?;
+    let asker = host.asker_for(Purpose::Proxy, request.headers())?;
     let live = asker.credential(&credential).await?;
     let live = live.ok_or_else(|| ApiError::invalid_credential("unknown, deleted or foreign"))?;
     let method = request.method().clone();
@@ -56,10 +57,7 @@ pub(crate) async fn pass(
     let target = target(uri.path(), uri.query()).ok_or_else(ApiError::unknown_route)?;
     let headers = passed_on(request.headers());
     let body = read_bytes(request, host.settings.body_bytes).await?;
-    let key = &live.credential.app_key;
-    let connector = host.connectors.registry().get(key).ok_or_else(|| {
-        ApiError::connector_failed(format_args!("the connector `{key}` is not loaded"))
-    })?;
+    let connector = host.connector(&live)?;
     let request = ProxyRequest {
         method: method.as_str().to_owned(),
         target,

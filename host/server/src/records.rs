@@ -63,14 +63,10 @@ impl Resource {
         let entity = host.catalog().entity(category, path).cloned();
         let entity = entity.ok_or_else(ApiError::unknown_route)?;
         let live = asker.account(headers).await?;
-        let key = &live.credential.app_key;
-        let connector = host.connectors.registry().get(key).ok_or_else(|| {
-            ApiError::connector_failed(format_args!("the connector `{key}` is not loaded"))
-        })?;
         Ok(Self {
+            connector: host.connector(&live)?,
             asker,
             live,
-            connector,
             entity,
         })
     }
@@ -229,7 +225,7 @@ pub(crate) async fn list(
         .list_json(&wanted, &mut items)
         .await
         .map_err(ApiError::store_unavailable)?;
-    let next = list.next.map(|seq| binding.cursor(seq, now));
+    let next = list.next.as_ref().map(|place| binding.cursor(place, now));
     let next_link = next.as_ref().map(|next| {
         let base = format!(
             "{}/{category}/api/{}",
@@ -302,9 +298,13 @@ fn envelope(page: &Envelope<'_>) -> Vec<u8> {
     body
 }
 
-/// Reads the entity's filters into the query, and gives them as one canonical
-/// text, which a cursor is bound to.
-fn filters(query: &Query, entity: &Entity, wanted: &mut ListQuery<'_>) -> Result<String, ApiError> {
+/// Reads the entity's filters and the order into the query, and gives them as one
+/// canonical text, which a cursor is bound to.
+fn filters<'a>(
+    query: &Query,
+    entity: &'a Entity,
+    wanted: &mut ListQuery<'a>,
+) -> Result<String, ApiError> {
     let mut canonical = String::new();
     let mut note = |name: &str, value: &str| {
         let _ = write!(canonical, "{name}={}:{value};", value.len());
@@ -320,6 +320,11 @@ fn filters(query: &Query, entity: &Entity, wanted: &mut ListQuery<'_>) -> Result
         })?;
         note("updatedSince", &since);
         wanted.updated_since = Some(since);
+    }
+    if let Some(text) = query.text("sort") {
+        let sort = entity.sort(text);
+        wanted.sort = Some(sort.map_err(|problem| ApiError::invalid_query("sort", problem))?);
+        note("sort", text);
     }
     for filter in entity.filters() {
         let Some(text) = query.text(&filter.param) else {

@@ -50,7 +50,7 @@ pub use landing::{Cursor, OneRecord, Outcome, Page, Record};
 pub use loading::Loaded;
 pub use migrations::Migrate;
 pub use outbox::{CREDENTIAL, EVENT_IDS_MAX, EVENTS_MAX, Event, EventQuery, Events, Happened};
-pub use reading::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX};
+pub use reading::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, Place};
 pub use signals::Signals;
 pub use state::{Expected, STATE_KEY_MAX, STATE_KEYS_MAX, STATE_VALUE_MAX, StateValue};
 pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};

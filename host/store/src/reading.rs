@@ -2,19 +2,23 @@
 //!
 //! A list runs from the row that landed last to the first. `host_seq` is that
 //! order and never changes, so a reader who goes on behind the last one he saw
-//! meets every record that was there throughout exactly once.
+//! meets every record that was there throughout exactly once. A list can be sorted
+//! by a field instead: then that holds for records whose value stays.
 
 mod select;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rollout_catalog::Entity;
+use rollout_catalog::{Entity, Sort};
 
 use crate::database::{On, Query, Row, query, statement};
+use crate::dialect::SORTED_LETTERS;
 use crate::table::EntityTable;
 use crate::{EnvStore, Result};
 use select::Select;
+use serde_json::value::RawValue;
 
 /// Filtered rows are counted up to here.
 pub const COUNTED_MAX: i64 = 10_000;
@@ -34,6 +38,16 @@ pub struct Narrow {
     pub values: Vec<String>,
 }
 
+/// Where a page of a list begins: behind this row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The row's number.
+    pub seq: i64,
+    /// What it has in the field that the list is sorted by, as text; none if that is
+    /// null, or the list is not sorted.
+    pub value: Option<String>,
+}
+
 /// Which rows to list.
 #[derive(Clone, Debug)]
 pub struct ListQuery<'a> {
@@ -47,8 +61,10 @@ pub struct ListQuery<'a> {
     pub ids: Option<Vec<String>>,
     /// Only rows that changed here in this second or later, `2025-07-02T15:19:21Z`.
     pub updated_since: Option<String>,
+    /// In which order; none: what landed last first.
+    pub sort: Option<Sort<'a>>,
     /// [`List::next`] of the page before. With it, `offset` has no effect.
-    pub after: Option<i64>,
+    pub after: Option<Place>,
     /// Rows to pass over, at most [`OFFSET_MAX`].
     pub offset: u32,
     /// Rows to give, at most [`LIMIT_MAX`].
@@ -64,6 +80,7 @@ impl<'a> ListQuery<'a> {
             filters: Vec::new(),
             ids: None,
             updated_since: None,
+            sort: None,
             after: None,
             offset: 0,
             limit,
@@ -72,12 +89,12 @@ impl<'a> ListQuery<'a> {
 }
 
 /// What there is to say about a page beside its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     /// Rows on the page.
     pub count: u32,
     /// Where the next page begins; none: this is the last one.
-    pub next: Option<i64>,
+    pub next: Option<Place>,
     /// Rows on all pages.
     pub total: i64,
     /// `total` is [`COUNTED_MAX`], and there are more.
@@ -89,16 +106,15 @@ impl EnvStore {
     /// around them. An entity that is not synced has none.
     pub async fn list_json(&self, query: &ListQuery<'_>, out: &mut Vec<u8>) -> Result<List> {
         let table = self.table(&query.entity.name)?;
-        let limit = query.limit.min(LIMIT_MAX);
         let select = Select::new(table, query, self.keys_behind(table, query).await?)?;
-        let page = select.page(table.record(query.entity)?, query, limit);
-        let (mut list, mut total) = rows(&self.db, page, limit, out).await?;
+        let page = select.page(table.record(query.entity)?, query);
+        let (mut list, mut total) = rows(&self.db, page, query, out).await?;
         if total.is_none() {
             // Without a row there was nothing to say the total beside: both
             // once more, as of one point in time.
             let mut tx = self.db.snapshot().await?;
-            let page = select.page(table.record(query.entity)?, query, limit);
-            (list, total) = rows(&mut tx, page, limit, out).await?;
+            let page = select.page(table.record(query.entity)?, query);
+            (list, total) = rows(&mut tx, page, query, out).await?;
             if total.is_none() {
                 total = Some(select.total().one(&mut tx).await?);
             }
@@ -222,30 +238,48 @@ impl EnvStore {
 async fn rows<'a>(
     on: impl Into<On<'a>>,
     page: Query,
-    limit: u32,
+    query: &ListQuery<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(List, Option<i64>)> {
-    let mut list = List {
-        count: 0,
-        next: None,
-        total: 0,
-        total_is_at_least: false,
-    };
+    let limit = query.limit.min(LIMIT_MAX);
+    let (mut count, mut more) = (0, false);
     let (mut total, mut last) = (None, None);
     let read = |row: Row| {
         total = Some(row.get(2)?);
-        if list.count == limit {
-            list.next = last;
+        if count == limit {
+            more = true;
             return Ok(());
         }
-        if list.count > 0 {
+        if count > 0 {
             out.push(b',');
         }
+        last = Some((row.get(0)?, out.len()));
         out.extend_from_slice(row.text(1)?.as_bytes());
-        last = Some(row.get(0)?);
-        list.count += 1;
+        count += 1;
         Ok(())
     };
     page.each(on, read).await?;
+    let next = last.filter(|_| more).map(|(seq, begin)| Place {
+        seq,
+        value: query
+            .sort
+            .and_then(|sort| sorted_by(out.get(begin..)?, sort)),
+    });
+    let list = List {
+        count,
+        next,
+        total: 0,
+        total_is_at_least: false,
+    };
     Ok((list, total))
+}
+
+/// What a record has in the field that a list is sorted by, as far as it counts.
+fn sorted_by(record: &[u8], sort: Sort<'_>) -> Option<String> {
+    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(record).ok()?;
+    let value = members.get(sort.field.name.as_str())?.get();
+    match serde_json::from_str::<Cow<'_, str>>(value) {
+        Ok(text) => Some(text.chars().take(SORTED_LETTERS).collect()),
+        Err(_) => (value != "null").then(|| value.to_owned()),
+    }
 }

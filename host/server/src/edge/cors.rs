@@ -22,8 +22,10 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, content-type, x-rollout-user-agent, x-rollout-credential-id, x-rollout-allow-partial, idempotency-key, \
      x-request-id",
 );
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("X-Request-Id, Retry-After, X-Rollout-Credential-Status");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "X-Request-Id, Retry-After, X-Rollout-Credential-Status, X-Rollout-Ignored-Fields, X-RateLimit-Limit, \
+     X-RateLimit-Remaining, X-RateLimit-Reset",
+);
 /// Seconds a browser may remember a preflight; the longest that Chromium honours.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 

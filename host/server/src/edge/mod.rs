@@ -39,6 +39,7 @@ pub use request_id::RequestId;
 pub use serve::{Drained, ServeOptions, serve};
 
 use crate::error::{ApiError, ErrorDetail};
+use crate::rate;
 
 /// What the edge is told by the configuration.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +81,7 @@ async fn pass(State(edge): State<Arc<EdgeOptions>>, mut request: Request, next: 
             Err(refusal) => refusal.into_response(),
             Ok(()) => match caller.preflight(&edge.cors) {
                 Some(answer) => answer,
-                None => in_json(guarded(next.run(request)).await),
+                None => in_json(rate::told(guarded(next.run(request))).await),
             },
         };
         if let Some(told) = response.extensions_mut().remove::<ErrorDetail>() {

@@ -11,7 +11,7 @@ use rollout_catalog::Kind;
 
 pub(crate) use fault::{Fault, fault};
 pub(crate) use insert::Insert;
-pub(crate) use record::digits;
+pub(crate) use record::{SORTED_LETTERS, digits};
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

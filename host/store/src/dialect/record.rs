@@ -10,6 +10,8 @@ use super::{Dialect, Type, literal, quote};
 
 /// Arguments per call of `concat`, well below what any database allows.
 const ARGUMENTS: usize = 90;
+/// As much of a text counts when lists are sorted.
+pub(crate) const SORTED_LETTERS: usize = 100;
 
 impl Dialect {
     /// An expression that gives a row as the entity's JSON object: the schema's
@@ -97,6 +99,19 @@ impl Dialect {
                  THEN 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"' ELSE 'YYYY-MM-DD' END)"
             ),
             _ => column.to_owned(),
+        }
+    }
+
+    /// What a list is sorted by: a text's beginning without regard to case, a time so
+    /// that one without milliseconds comes before those with them.
+    pub(crate) fn sort_key(self, kind: Kind, value: &str) -> String {
+        match (self, kind) {
+            (Self::Sqlite, Kind::Text) => format!("lower(substr({value}, 1, {SORTED_LETTERS}))"),
+            (Self::Postgres, Kind::Text) => {
+                format!("lower(left({value}, {SORTED_LETTERS}) COLLATE \"C\")")
+            }
+            (Self::Sqlite, Kind::DateTime) => format!("rtrim({value}, 'Z')"),
+            _ => value.to_owned(),
         }
     }
 

@@ -1,17 +1,19 @@
 //! The statement of a list: by which index its rows are found, in which order
 //! they come, and how their total is known.
 
-use super::{COUNTED_MAX, IDS_MAX, ListQuery, Narrow, OFFSET_MAX};
+use super::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, ListQuery, Narrow, OFFSET_MAX};
 use crate::database::{Query, Value, statement};
 use crate::dialect::{self, Dialect, quote};
 use crate::keys::Keys;
 use crate::table::EntityTable;
 use crate::{Result, StoreError};
-use rollout_catalog::{Kind, Match};
+use rollout_catalog::{Kind, Match, Sort};
 
 /// The `FROM … WHERE …` of a list. `$1` is the credential, `$2` the entity.
 pub(super) struct Select {
     dialect: Dialect,
+    /// The entity's table.
+    rows: String,
     from: String,
     filter: String,
     /// What a row's place is called: the index's own column, so that it gives
@@ -37,6 +39,7 @@ impl Select {
     ) -> Result<Self> {
         let mut select = Self {
             dialect: table.dialect,
+            rows: table.sql_name.clone(),
             from: table.sql_name.clone(),
             filter: String::new(),
             seq: "host_seq",
@@ -197,11 +200,16 @@ impl Select {
     }
 
     /// One row per record: its place, its JSON, the total.
-    pub(super) fn page(&self, record: &str, query: &ListQuery<'_>, limit: u32) -> Query {
+    pub(super) fn page(&self, record: &str, query: &ListQuery<'_>) -> Query {
         let mut page = statement(self.page_sql(record, query)).bind_all(self.values());
-        if let Some(seq) = query.after {
-            page = page.bind(seq);
+        if let Some(place) = &query.after {
+            page = page.bind(place.seq);
+            let value = place.value.as_deref();
+            if let Some(value) = value.and_then(|text| parse(query.sort?.field.kind, text)) {
+                page = page.bind(value);
+            }
         }
+        let limit = query.limit.min(LIMIT_MAX);
         page = page.bind(i64::from(limit) + 1);
         if query.after.is_none() && query.offset > 0 {
             page = page.bind(i64::from(query.offset.min(OFFSET_MAX)));
@@ -215,23 +223,50 @@ impl Select {
             bound += 1;
             format!("${bound}")
         };
-        let after = match query.after {
-            Some(_) => format!(" AND {} < {}", self.seq, next()),
-            None => String::new(),
-        };
-        let limit = next();
+        let key = query.sort.map(|sort| {
+            let Sort { field, descending } = sort;
+            let direction = if descending { "DESC" } else { "ASC" };
+            (field.kind, quote(&field.name), direction)
+        });
+        let Self { seq, .. } = self;
+        let after = query.after.as_ref().map(|place| {
+            let before = format!("{seq} < {}", next());
+            let Some((kind, column, direction)) = &key else {
+                return format!(" AND {before}");
+            };
+            let value = place.value.as_deref();
+            if value.and_then(|text| parse(*kind, text)).is_none() {
+                return format!(" AND {column} IS NULL AND {before}");
+            }
+            let value = self.dialect.sort_key(*kind, &next());
+            let key = self.dialect.sort_key(*kind, column);
+            let beyond = if *direction == "DESC" { '<' } else { '>' };
+            format!(
+                " AND ({key} {beyond} {value} OR ({key} = {value} AND {before}) OR {column} IS NULL)"
+            )
+        });
+        let after = after.unwrap_or_default();
+        let limit = self.dialect.limit(&next());
         let offset = match query.after {
             None if query.offset > 0 => format!(" OFFSET {}", next()),
             _ => String::new(),
         };
+        let (total, from, filter) = (self.total_sql(), &self.from, &self.filter);
+        let Some((kind, column, direction)) = key else {
+            return format!(
+                "SELECT {seq}, {record}, ({total}) FROM {from} WHERE {filter}{after} \
+                 ORDER BY {seq} DESC LIMIT {limit}{offset}"
+            );
+        };
+        // Only the page's rows are rendered, not all that are sorted.
+        let key = self.dialect.sort_key(kind, &column);
         format!(
-            "SELECT {seq}, {record}, ({total}) FROM {from} WHERE {filter}{after} \
-             ORDER BY {seq} DESC LIMIT {limit}{offset}",
-            limit = self.dialect.limit(&limit),
-            seq = self.seq,
-            total = self.total_sql(),
-            from = self.from,
-            filter = self.filter,
+            "SELECT host_place, {record}, ({total}) FROM (\
+             SELECT {seq} AS host_place, {key} AS host_key FROM {from} WHERE {filter}{after} \
+             ORDER BY {key} IS NULL, {key} {direction}, {seq} DESC LIMIT {limit}{offset}) AS host_page \
+             CROSS JOIN {rows} WHERE host_seq = host_place \
+             ORDER BY host_key IS NULL, host_key {direction}, host_place DESC",
+            rows = self.rows,
         )
     }
 

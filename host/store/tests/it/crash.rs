@@ -99,7 +99,7 @@ async fn a_killed_process_leaves_whole_pages() {
                 count += rows.len() as i64;
                 assert_eq!(page.total, expected);
                 query.after = page.next;
-                if page.next.is_none() {
+                if query.after.is_none() {
                     break;
                 }
             }

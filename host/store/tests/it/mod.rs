@@ -27,5 +27,6 @@ mod odd;
 mod paging;
 mod place;
 mod reading;
+mod sorting;
 mod state;
 mod writes;

@@ -1,6 +1,6 @@
 //! How lists are read.
 
-use rollout_store::{ListQuery, Narrow};
+use rollout_store::{ListQuery, Narrow, Place};
 use serde_json::json;
 
 use crate::it::fixture::Fixture;
@@ -26,7 +26,10 @@ async fn lists_are_read_by_index() {
         (
             "after",
             ListQuery {
-                after: Some(100),
+                after: Some(Place {
+                    seq: 100,
+                    value: None,
+                }),
                 ..fixture.query()
             },
         ),
