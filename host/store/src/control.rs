@@ -1,7 +1,10 @@
-//! The control database: which environments there are, and how connectors are
-//! set up in each.
+//! The control database: which environments there are, which connectors are
+//! installed, and how they are set up in each.
 
+mod connectors;
 mod standing;
+
+pub use connectors::{Act, Installed, NewConnector, Use};
 
 use std::collections::HashMap;
 

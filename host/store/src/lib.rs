@@ -38,7 +38,10 @@ mod writes;
 
 pub use changes::Changes;
 pub use clock::{after, ago, api_time, millis, now};
-pub use control::{AppKeys, AppSetting, Control, Environment, NewEnvironment, SettingKind};
+pub use control::{
+    Act, AppKeys, AppSetting, Control, Environment, Installed, NewConnector, NewEnvironment,
+    SettingKind, Use,
+};
 pub use credentials::{Consumer, Credential, CredentialChange, CredentialStatus};
 pub use database::{Databases, Location, LocationError};
 pub use environment::EnvStore;

@@ -145,6 +145,35 @@ CREATE TABLE host_app_settings (
     value TEXT NOT NULL,
     PRIMARY KEY (environment, connector, name)
 );
+", "
+CREATE TABLE host_components (
+    sha256 TEXT PRIMARY KEY,
+    bytes {bytes} NOT NULL
+);
+CREATE TABLE host_connectors (
+    key TEXT NOT NULL,
+    version TEXT NOT NULL,
+    sha256 TEXT NOT NULL REFERENCES host_components (sha256),
+    installed_at BIGINT NOT NULL,
+    PRIMARY KEY (key, version)
+);
+CREATE TABLE host_connector_uses (
+    environment TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version TEXT NOT NULL,
+    before TEXT,
+    PRIMARY KEY (environment, key)
+);
+CREATE TABLE host_connector_grants (
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (key, name)
+);
+CREATE TABLE host_acts (
+    number {serial},
+    at BIGINT NOT NULL,
+    act TEXT NOT NULL
+);
 "];
 
 /// An environment's database.

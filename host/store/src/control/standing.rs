@@ -2,7 +2,7 @@
 //! that it is entered again or gone.
 
 use super::{AppSetting, Control, Environment, put_setting};
-use crate::database::query;
+use crate::database::{query, statement};
 use crate::{Result, StoreError, now};
 
 /// What a refused entry is about.
@@ -52,10 +52,12 @@ impl Control {
     /// when they see that.
     pub async fn delete_environment(&self, environment: &Environment) -> Result<()> {
         let mut tx = self.db.write().await?;
-        query("DELETE FROM host_app_settings WHERE environment = $1")
-            .bind(&environment.name)
-            .execute(&mut tx)
-            .await?;
+        for table in ["host_app_settings", "host_connector_uses"] {
+            statement(format!("DELETE FROM {table} WHERE environment = $1"))
+                .bind(&environment.name)
+                .execute(&mut tx)
+                .await?;
+        }
         // Not one that was made under this name meanwhile.
         let gone = query("DELETE FROM host_environments WHERE name = $1 AND client_id = $2");
         let gone = gone.bind(&environment.name).bind(&environment.client_id);

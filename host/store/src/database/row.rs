@@ -70,7 +70,7 @@ macro_rules! scalars {
     )*};
 }
 
-scalars!(i64, bool, String, Option<i64>, Option<String>);
+scalars!(i64, bool, String, Option<i64>, Option<String>, Vec<u8>);
 
 macro_rules! tuples {
     ($(($($column:ident $place:tt),*))*) => {$(

@@ -12,6 +12,7 @@
 
 pub(crate) mod fixture;
 
+mod connectors;
 mod control;
 mod crash;
 mod credentials;
