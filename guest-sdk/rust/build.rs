@@ -2,6 +2,7 @@
 //!
 //! Writing is spelled out: `None` is left out, custom fields follow the others.
 //! Reading, which only writes to the app use, is derived with serde.
+//! The files themselves are listed for the test kit.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,13 +21,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", catalogue.display());
     println!("cargo::rerun-if-changed=build.rs");
     let mut code = String::new();
+    let mut files =
+        String::from("/// Category, name and text.\nconst FILES: &[(&str, &str, &str)] = &[\n");
     for category in sorted(&catalogue)? {
         if category.is_dir() {
-            module(&category, &mut code)?;
+            module(&category, &mut code, &mut files)?;
         }
     }
-    let out = Path::new(&env::var("OUT_DIR")?).join("entities.rs");
-    Ok(fs::write(out, code)?)
+    files.push_str("];\n");
+    let out = env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("entities.rs"), code)?;
+    Ok(fs::write(Path::new(&out).join("catalogue.rs"), files)?)
 }
 
 fn sorted(directory: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
@@ -37,7 +42,7 @@ fn sorted(directory: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     Ok(paths)
 }
 
-fn module(category: &Path, code: &mut String) -> Result<(), Box<dyn Error>> {
+fn module(category: &Path, code: &mut String, files: &mut String) -> Result<(), Box<dyn Error>> {
     let name = stem(category);
     writeln!(code, "/// Entities of the category `{name}`.")?;
     writeln!(code, "pub mod {name} {{ use super::*;")?;
@@ -47,6 +52,12 @@ fn module(category: &Path, code: &mut String) -> Result<(), Box<dyn Error>> {
             .is_some_and(|extension| extension == "json")
         {
             println!("cargo::rerun-if-changed={}", file.display());
+            writeln!(
+                files,
+                "({name:?}, {:?}, include_str!({:?})),",
+                stem(&file),
+                file.display().to_string()
+            )?;
             let schema: Value = serde_json::from_str(&fs::read_to_string(&file)?)
                 .map_err(|error| format!("{}: {error}", file.display()))?;
             let title = pascal(

@@ -30,7 +30,8 @@
 use std::borrow::Cow;
 
 use rollout_connector::json::{self, Malformed, Object, Reader, Write, Writer};
-use rollout_connector::{Cursor, Error, Item, Page, Request, Response, Upstream, time};
+use rollout_connector::paging::Batch;
+use rollout_connector::{Cursor, Error, Item, Page, Request, Response, time};
 
 use crate::api::MAX_LIMIT;
 use crate::mapping;
@@ -38,10 +39,6 @@ use crate::resources::{Pass, Resource};
 
 /// How far a pass looks back behind the newest change it knows.
 const OVERLAP_MS: u64 = 3 * 60 * 1000;
-
-/// After this many bytes of answers a call ends, full or not: answers and
-/// records live in the sandbox's memory together.
-const BYTES: usize = 8 << 20;
 
 /// The cursor: where the next call goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,7 +109,7 @@ fn begin(resource: &Resource, known: Position, batch: &mut Batch) -> Result<Posi
         .query("sort", sort)
         .query("limit", limit)
         .query_if("updatedAfter", after.as_ref());
-    let response = listed(request.send()?)?;
+    let response = request.send()?.listed()?;
     let mut page = mapping::page(resource, response.text()?)?;
 
     let newest = page.items.iter().filter_map(|item| item.updated_at).max();
@@ -179,15 +176,11 @@ fn go_on(
         }
     }
     let done = position.sweep.is_none();
-    Ok(Page {
-        items: batch.items,
-        next: match (goal, done) {
-            (Goal::Full, true) => Cursor::START,
-            _ => Cursor::of_text(json::text_of(&position)),
-        },
-        done,
-        total: batch.total,
-    })
+    let next = match (goal, done) {
+        (Goal::Full, true) => Cursor::START,
+        _ => Cursor::of_text(json::text_of(&position)),
+    };
+    Ok(batch.into_page(next, done))
 }
 
 impl Position {
@@ -300,7 +293,7 @@ impl Sweep {
             self.above = self.id;
             response = self.request(resource, batch.limit).send()?;
         }
-        let response = listed(response)?;
+        let response = response.listed()?;
         let page = mapping::page(resource, response.text()?)?;
         self.total = self.total.or(page.total);
         batch.total = self.total;
@@ -341,7 +334,7 @@ fn short(resource: &Resource) -> Result<Page, Error> {
             .query("limit", MAX_LIMIT)
             .query_if("offset", (offset > 0 && next.is_none()).then_some(offset))
             .query_if("next", next.as_ref());
-        let response = listed(request.send()?)?;
+        let response = request.send()?.listed()?;
         let page = mapping::page(resource, response.text()?)?;
         let (known, read) = (items.len(), page.items.len() + page.skipped);
         offset += read;
@@ -364,59 +357,11 @@ fn short(resource: &Resource) -> Result<Page, Error> {
     }
 }
 
-/// What one call gathers.
-pub(crate) struct Batch {
-    pub(crate) limit: usize,
-    pub(crate) items: Vec<Item>,
-    bytes: usize,
-    total: Option<u64>,
-}
-
 /// What a call reads for.
 #[derive(Clone, Copy)]
 enum Goal {
     Incremental,
     Full,
-}
-
-impl Batch {
-    pub(crate) fn new(limit: u32) -> Self {
-        Self {
-            limit: usize::try_from(limit).unwrap_or(MAX_LIMIT),
-            items: Vec::new(),
-            bytes: 0,
-            total: None,
-        }
-    }
-
-    pub(crate) fn add(&mut self, response: &Response, items: Vec<Item>) {
-        self.bytes += response.body.len();
-        if self.items.is_empty() {
-            self.items = items;
-        } else {
-            self.items.extend(items);
-        }
-    }
-
-    pub(crate) fn has_items(&self) -> bool {
-        !self.items.is_empty()
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.has_items() && (self.items.len() >= self.limit || self.bytes >= BYTES)
-    }
-}
-
-/// A list answer. Nobody's input is at fault if the app refuses a list.
-pub(crate) fn listed(response: Response) -> Result<Response, Error> {
-    response.success().map_err(|error| match error {
-        Error::InvalidInput(_) => Error::Upstream(Upstream {
-            status: Some(400),
-            message: error.to_string(),
-            ..Upstream::default()
-        }),
-        error => error,
-    })
 }
 
 /// A record's id, which is a number at this app.
@@ -426,8 +371,5 @@ pub(crate) fn number(item: &Item) -> u64 {
 
 /// What the app's clock says: the `Date` of its answer, else our own.
 fn app_time(response: &Response) -> u64 {
-    response
-        .header("date")
-        .and_then(time::parse_http_date)
-        .unwrap_or_else(time::now_ms)
+    response.date_ms().unwrap_or_else(time::now_ms)
 }

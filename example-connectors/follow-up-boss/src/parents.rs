@@ -8,10 +8,11 @@
 use std::borrow::Cow;
 
 use rollout_connector::json::{self, Malformed, Object, Reader, Write, Writer};
+use rollout_connector::paging::Batch;
 use rollout_connector::{Cursor, Error, Page, Request, Response, send_all};
 
 use crate::api::MAX_LIMIT;
-use crate::changes::{Batch, listed, number};
+use crate::changes::number;
 use crate::mapping;
 use crate::resources::Resource;
 
@@ -53,15 +54,11 @@ pub(crate) fn read(
         }
     }
     let done = place.person >= people.len();
-    Ok(Page {
-        items: batch.items,
-        next: match done {
-            true => Cursor::START,
-            false => Cursor::of_text(json::text_of(&place)),
-        },
-        done,
-        total: None,
-    })
+    let next = match done {
+        true => Cursor::START,
+        false => Cursor::of_text(json::text_of(&place)),
+    };
+    Ok(batch.into_page(next, done))
 }
 
 impl Place {
@@ -114,7 +111,7 @@ impl Place {
         // Somebody who is gone, or whom the key does not see, has nothing.
         let mut goes_on = false;
         if response.status != 404 {
-            let response = listed(response)?;
+            let response = response.listed()?;
             let mut page = mapping::page(resource, response.text()?)?;
             // Oldest first, as far as one page goes.
             page.items.sort_by_key(number);

@@ -63,6 +63,15 @@ pub struct Issue {
     pub message: String,
 }
 
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.message),
+            pointer => write!(f, "{pointer}: {}", self.message),
+        }
+    }
+}
+
 /// How the app failed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Upstream {

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::backend;
-use crate::error::Error;
+use crate::error::{Error, Upstream};
 use crate::json;
+use crate::time;
 
 /// One HTTP request, built up step by step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -337,6 +338,42 @@ impl Response {
             200..=299 => Ok(self),
             _ => Err(Error::from_response(&self)),
         }
+    }
+
+    /// The same for a list: the app's refusal of a list (400, 422) is nobody's input's
+    /// fault, so it is [`Error::Upstream`].
+    pub fn listed(self) -> Result<Self, Error> {
+        let status = self.status;
+        self.success().map_err(|error| match error {
+            Error::InvalidInput(_) => Error::Upstream(Upstream {
+                status: Some(status),
+                message: error.to_string(),
+                ..Upstream::default()
+            }),
+            error => error,
+        })
+    }
+
+    /// The app's clock: its `Date` header, in milliseconds since the Unix epoch.
+    pub fn date_ms(&self) -> Option<u64> {
+        time::parse_http_date(self.header("date")?)
+    }
+
+    /// The URL of the next page in a `Link` header (RFC 8288).
+    pub fn next_link(&self) -> Option<&str> {
+        // A URL may hold a comma, but no `<`.
+        let links = self.header("link")?.split('<').skip(1);
+        links
+            .filter_map(|link| link.split_once('>'))
+            .find_map(|(url, parameters)| {
+                let is_next = |parameter: &str| {
+                    let (name, value) = parameter.split_once('=').unwrap_or_default();
+                    let relations = value.trim().trim_matches('"');
+                    name.trim() == "rel" && relations.split(' ').any(|one| one == "next")
+                };
+                let mut parameters = parameters.trim_end_matches([' ', ',']).split(';');
+                parameters.any(is_next).then_some(url)
+            })
     }
 
     /// The body as text.

@@ -11,6 +11,7 @@
 //! [`Item::native_raw`]: crate::Item::native_raw
 //! [`Response::json`]: crate::Response::json
 
+mod block;
 mod reader;
 mod records;
 mod scalar;

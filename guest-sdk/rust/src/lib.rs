@@ -2,40 +2,108 @@
 //!
 //! A connector is a type that implements small traits ([`Manifest`], [`Auth`],
 //! [`Entities`], [`Login`], [`Hooks`], [`Triggers`], [`Actions`], [`Forms`]) and is
-//! exported as a WebAssembly component by [`export!`]. It talks to its app with [`Request`], maps records to the types
-//! of [`entities`] and hands them over as [`Item`]s. The same code compiles
-//! natively, where [`testing`] stands in for the app.
+//! exported as a WebAssembly component by [`export!`]. It talks to its app with
+//! [`Request`], reads its lists with [`paging`], maps records to the types of
+//! [`entities`] and hands them over as [`Item`]s. The same code compiles natively,
+//! where [`testing`] stands in for the app.
+//!
+//! `rollout connector new NAME` makes a folder with a connector to begin with. A whole
+//! one, as small as it gets:
 //!
 //! ```
-//! use rollout_connector::entities::crm::Person;
-//! use rollout_connector::{Account, Auth, Entities, Error, Item, Manifest, Request};
+//! use rollout_connector::entities::crm::User;
+//! use rollout_connector::paging::{self, Part};
+//! use rollout_connector::{
+//!     Account, Auth, Cursor, Entities, Error, Item, Manifest, Page, Request, Scope,
+//! };
+//! use serde::Deserialize;
 //!
 //! struct TinyCrm;
 //! rollout_connector::export!(TinyCrm: Entities);
 //!
 //! impl Manifest for TinyCrm {
 //!     fn describe() -> String {
-//!         r#"{"contract": "0.1.0"}"#.into() // usually include_str!("../manifest.json")
+//!         // Usually include_str!("../manifest.json").
+//!         r#"{
+//!             "contract": "0.1.0",
+//!             "key": "tiny-crm",
+//!             "name": "Tiny CRM",
+//!             "version": "0.1.0",
+//!             "categories": ["crm"],
+//!             "hosts": ["api.tinycrm.example"],
+//!             "slots": { "apiKey": { "scope": "credential" } },
+//!             "bindings": [
+//!                 { "slot": "apiKey", "host": "api.tinycrm.example", "place": { "header": "X-Key" } }
+//!             ],
+//!             "plans": [{
+//!                 "key": "api-key",
+//!                 "auth": {
+//!                     "method": "fields",
+//!                     "inputs": [{ "key": "apiKey", "type": "secret", "label": "API key" }],
+//!                     "placements": [{ "slot": "apiKey", "place": { "header": "X-Key" } }]
+//!                 }
+//!             }],
+//!             "entities": { "users": { "categories": ["crm"], "verbs": ["list"] } }
+//!         }"#.into()
 //!     }
+//! }
+//!
+//! #[derive(Deserialize)]
+//! struct Member {
+//!     id: u64,
+//!     first: String,
+//!     email: Option<String>,
+//! }
+//!
+//! #[derive(Deserialize)]
+//! struct List {
+//!     data: Vec<Member>,
+//!     next: Option<String>,
+//! }
+//!
+//! fn get(path: &str) -> Request {
+//!     Request::get(format!("https://api.tinycrm.example/v2/{path}")).authenticate()
 //! }
 //!
 //! impl Auth for TinyCrm {
 //!     fn probe() -> Result<Account, Error> {
-//!         let me = Request::get("https://api.tinycrm.example/me").authenticate().send()?.success()?;
-//!         Ok(Account::new("1", me.text()?))
+//!         let me: Member = get("me").send()?.success()?.json()?;
+//!         Ok(Account::new(me.id, me.first))
 //!     }
 //! }
 //!
 //! impl Entities for TinyCrm {
-//!     fn get(_entity: &str, ids: &[String]) -> Result<Vec<Item>, Error> {
-//!         let person = Person { first_name: Some("Ada".into()), ..Person::default() };
-//!         Ok(ids.iter().map(|id| Item::new(id).body(&person)).collect())
+//!     fn changes(_: &str, scope: Scope, cursor: Cursor, limit: u32) -> Result<Page, Error> {
+//!         paging::read(&scope, &cursor, limit, |place| {
+//!             let response = get("staff").query_if("cursor", place.token()).send()?.listed()?;
+//!             let list: List = response.json()?;
+//!             let user = |member: Member| {
+//!                 Item::new(member.id).body(&User {
+//!                     first_name: Some(member.first.into()),
+//!                     email: member.email.map(Into::into),
+//!                     ..User::default()
+//!                 })
+//!             };
+//!             let items = list.data.into_iter().map(user).collect();
+//!             Ok(Part::of(&response, items).next_token(list.next))
+//!         })
 //!     }
 //! }
-//! ```
 //!
-//! The README holds a complete connector and the way from `cargo new` to a
-//! running host.
+//! // Its test:
+//! use rollout_connector::testing::{FakeApp, Reply, assert_items, assert_manifest};
+//!
+//! assert_manifest::<TinyCrm>();
+//! let staff = r#"{"data": [{"id": 7, "first": "Ada", "email": null}], "next": null}"#;
+//! let app = FakeApp::new()
+//!     .on("GET https://api.tinycrm.example/v2/staff", Reply::json(200, staff))
+//!     .start();
+//! let page = TinyCrm::changes("users", Scope::Full, Cursor::START, 100)?;
+//! assert!(page.done && page.items.len() == 1);
+//! assert_items("users", &page.items);
+//! # assert_eq!(app.sent().len(), 1);
+//! # Ok::<(), Error>(())
+//! ```
 
 pub mod automations;
 pub mod capability;
@@ -45,6 +113,7 @@ pub mod hooks;
 pub mod http;
 pub mod json;
 pub mod log;
+pub mod paging;
 pub mod records;
 #[cfg(feature = "secrets")]
 pub mod secrets;
@@ -71,6 +140,11 @@ pub use error::{Error, Issue, Upstream};
 pub use http::{Place, Request, Response, send_all};
 pub use records::{Cursor, Id, Item, Page, Scope, Write, Written};
 pub use settings::{MacAlgorithm, app, credential};
+
+/// The README's examples are compiled and run like those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// The version of the WIT package `rollout:connector` that this SDK speaks; the
 /// manifest's `contract`.
@@ -100,8 +174,51 @@ macro_rules! export {
                 this_connector::<$connector>();
             })+)?
         };
+        #[cfg(not(target_arch = "wasm32"))]
+        impl $crate::testing::Exported for $connector {
+            const CAPABILITIES: &'static [$crate::testing::Capability] =
+                &[$($($crate::__capability!($connector $capability)),+)?];
+        }
         #[cfg(target_arch = "wasm32")]
         $crate::__export_component!($connector Manifest Auth $($($capability)+)?);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __capability {
+    ($connector:ident Entities) => {
+        $crate::testing::Capability {
+            name: "entities",
+            attempt: $crate::testing::attempt_entities::<$connector>,
+        }
+    };
+    ($connector:ident Triggers) => {
+        $crate::testing::Capability {
+            name: "triggers",
+            attempt: $crate::testing::attempt_triggers::<$connector>,
+        }
+    };
+    ($connector:ident Actions) => {
+        $crate::testing::Capability {
+            name: "actions",
+            attempt: $crate::testing::attempt_actions::<$connector>,
+        }
+    };
+    ($connector:ident Hooks) => {
+        $crate::__capability!($connector "hooks")
+    };
+    ($connector:ident Login) => {
+        $crate::__capability!($connector "login")
+    };
+    ($connector:ident Forms) => {
+        $crate::__capability!($connector "forms")
+    };
+    ($connector:ident $name:literal) => {
+        $crate::testing::Capability {
+            name: $name,
+            attempt: $crate::testing::attempt_nothing,
+        }
     };
 }
 

@@ -1,4 +1,6 @@
-//! A fake app, so that a connector is tested with plain `cargo test`.
+//! A fake app, so that a connector is tested with plain `cargo test`, and two
+//! checks that every connector wants: of its manifest ([`assert_manifest`]) and of
+//! its records ([`assert_items`]).
 //!
 //! A test says what the app answers, starts the fake, calls the connector's
 //! own functions and looks at what was sent. The fake belongs to the thread of
@@ -30,11 +32,30 @@
 //! ```
 
 pub(crate) mod backend;
+mod catalogue;
+mod connector;
+mod guard;
+mod items;
+mod manifest;
+mod nearest;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+#[doc(hidden)]
+pub use connector::{
+    Capability, Exported, attempt_actions, attempt_entities, attempt_nothing, attempt_triggers,
+};
+pub use connector::{assert_manifest, manifest_faults};
+use guard::Guard;
+pub use items::{assert_items, item_faults};
+pub use manifest::document_faults;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use crate::capability::Manifest;
 use crate::http::{Failure, Request, Response};
 use crate::log::Level;
 use crate::settings::{Holder, MacAlgorithm};
@@ -44,14 +65,38 @@ thread_local! {
     static RUNNING: RefCell<Option<Rc<RefCell<App>>>> = const { RefCell::new(None) };
 }
 
+/// A file of the connector's own crate, by its path from the crate's folder, for
+/// example `fixtures/contacts.json`.
+///
+/// # Panics
+/// If it can't be read; the message names it.
+#[track_caller]
+pub fn fixture(path: &str) -> String {
+    // Set by cargo for the tests that it runs.
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let file = std::path::Path::new(&folder).join(path);
+    let text = std::fs::read_to_string(&file);
+    assert!(text.is_ok(), "can't read {}: {text:?}", file.display());
+    text.unwrap_or_default()
+}
+
 /// What the fake app answers to one request: a response or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply(Result<Response, Failure>);
 
 impl Reply {
-    /// A JSON answer. Fixtures come in by `include_str!`, values by `to_string`.
+    /// A JSON answer: text, or a `serde_json::Value`.
     pub fn json(status: u16, body: impl ToString) -> Self {
         Self::text(status, body).header("content-type", "application/json")
+    }
+
+    /// A JSON answer out of a [`fixture`].
+    ///
+    /// # Panics
+    /// If the file can't be read.
+    #[track_caller]
+    pub fn fixture(status: u16, path: &str) -> Self {
+        Self::json(status, fixture(path))
     }
 
     /// An answer with any body.
@@ -100,6 +145,7 @@ struct App {
     state: BTreeMap<String, Entry<String>>,
     log: Vec<(Level, String)>,
     now_ms: Option<u64>,
+    guard: Option<Guard>,
 }
 
 /// A fake app in the making. See the [module](self).
@@ -110,6 +156,17 @@ impl FakeApp {
     /// A fake app that knows nothing.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The app of this connector, behind its manifest: a request that the host would
+    /// deny by it is denied (a host that is not named, a slot that is not bound to the
+    /// place, a header that is not the connector's to set). The plan is the first one.
+    pub fn of<T: Manifest>() -> Self {
+        let manifest = serde_json::from_str(&T::describe()).unwrap_or_default();
+        Self(App {
+            guard: Some(Guard(manifest)),
+            ..App::default()
+        })
     }
 
     /// Answers a route, written `GET https://host/path` without a query. Given
@@ -226,6 +283,16 @@ fn key(holder: Holder) -> &'static str {
 
 impl App {
     fn reply(&mut self, request: Request) -> Result<Response, Failure> {
+        let fields = &self.fields;
+        let field = |name: &str| {
+            let of = |holder| fields.get(&(key(holder), name.to_owned()));
+            of(Holder::Credential).or_else(|| of(Holder::App)).cloned()
+        };
+        let guard = self.guard.as_ref();
+        if let Some(why) = guard.and_then(|guard| guard.refusal(&request, field)) {
+            self.requests.push(request);
+            return Err(Failure::Denied(why));
+        }
         let path = request.url.split('?').next().unwrap_or_default();
         let route = format!("{} {path}", request.method);
         let scripted = self

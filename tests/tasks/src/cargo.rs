@@ -76,7 +76,7 @@ fn package_name(id: &str) -> &str {
 }
 
 /// Cargo, in a workspace, as if it had been called from a shell there.
-pub(crate) fn cargo(workspace: &Path) -> Command {
+pub fn cargo(workspace: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(workspace).stdin(Stdio::null());

@@ -11,10 +11,6 @@ use crate::progress::Step;
 use crate::target;
 use crate::tree::{self, GUEST_TARGET};
 
-/// The connector that the SDK's README shows: compiled with the others, shipped by
-/// none, for there is no such app.
-const UNSHIPPED: &str = "readme-example";
-
 /// Builds every connector of the repository and answers the folder with the
 /// components, one `KEY.wasm` per connector; KEY is the name of its package. A file
 /// is replaced in one go and only if its bytes differ, so tests and hosts may read
@@ -70,9 +66,6 @@ fn build_all(workspace: &Path, folder: PathBuf, step: &Step) -> Result<PathBuf> 
         .with_context(|| format!("can't make the folder {}", folder.display()))?;
     let mut components = 0;
     for (key, file) in artifacts.iter().filter_map(component) {
-        if key == UNSHIPPED {
-            continue;
-        }
         place(file, &folder.join(format!("{key}.wasm")))?;
         components += 1;
     }

@@ -23,6 +23,7 @@ mod tree;
 mod verify;
 
 pub use binaries::host_binary;
+pub use cargo::cargo;
 pub use components::{build_conformance, build_connectors, build_misbehaving};
 pub use demo::{Demo, demo};
 pub use released::{Released, build_released};

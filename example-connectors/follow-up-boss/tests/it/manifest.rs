@@ -1,12 +1,17 @@
 //! The manifest fits the crate and the catalogue.
 
 use follow_up_boss::FollowUpBoss;
-use rollout_connector::testing::{FakeApp, Reply};
+use rollout_connector::testing::{FakeApp, Reply, assert_manifest};
 use rollout_connector::{CONTRACT, Entities, Error, Manifest, Write};
 use serde_json::{Value, json};
 
 pub(crate) fn manifest() -> Value {
     serde_json::from_str(&FollowUpBoss::describe()).unwrap()
+}
+
+#[test]
+fn the_manifest_is_right() {
+    assert_manifest::<FollowUpBoss>();
 }
 
 #[test]

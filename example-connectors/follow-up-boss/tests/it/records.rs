@@ -1,7 +1,7 @@
 //! Whole records, hand-written and messy, with what becomes of them.
 
 use follow_up_boss::FollowUpBoss;
-use rollout_connector::testing::{FakeApp, Reply};
+use rollout_connector::testing::{FakeApp, Reply, assert_items};
 use rollout_connector::{Cursor, Entities, Item, Scope};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -37,9 +37,9 @@ pub(crate) fn read(entity: &str, records: &[&str]) -> Vec<Item> {
     let _app = FakeApp::new()
         .on(&format!("GET {API}/{path}"), Reply::json(200, page))
         .start();
-    FollowUpBoss::changes(entity, scope, Cursor::START, 500)
-        .unwrap()
-        .items
+    let page = FollowUpBoss::changes(entity, scope, Cursor::START, 500).unwrap();
+    assert_items(entity, &page.items);
+    page.items
 }
 
 /// The app's path for an entity, and the scope in which all of it is listed.

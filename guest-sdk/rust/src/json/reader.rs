@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde_json::{Map, Number, Value};
 
-use super::Scalar;
+use super::{Scalar, block};
 use crate::error::Error;
 
 /// Lists and objects inside each other, at most.
@@ -93,7 +93,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads any value as a scalar; lists and objects are [`Scalar::None`].
+    #[inline]
     pub fn scalar(&mut self) -> Result<Scalar<'a>, Malformed> {
+        match self.plain_string() {
+            Some(text) => Ok(Scalar::Text(Cow::Borrowed(text))),
+            None => self.other_scalar(),
+        }
+    }
+
+    #[inline(never)]
+    fn other_scalar(&mut self) -> Result<Scalar<'a>, Malformed> {
         match self.peek() {
             Some(b'"') => self.string().map(Scalar::Text),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -254,7 +263,36 @@ impl<'a> Reader<'a> {
 
     /// After `{` or a member: passes to the next member's value and gives its
     /// name; none after `}`, which is passed.
+    #[inline(always)]
     pub(super) fn name(&mut self, first: bool) -> Result<Option<Cow<'a, str>>, Malformed> {
+        match self.plain_name(first) {
+            Some(name) => Ok(Some(Cow::Borrowed(name))),
+            None => self.any_name(first),
+        }
+    }
+
+    /// A name as programs write it: without white space around it or escapes in
+    /// it. Nothing is passed otherwise.
+    #[inline(always)]
+    fn plain_name(&mut self, first: bool) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        let mut at = self.at;
+        if !first {
+            if bytes.get(at) != Some(&b',') {
+                return None;
+            }
+            at += 1;
+        }
+        let (name, end) = self.quoted(at)?;
+        if bytes.get(end) != Some(&b':') {
+            return None;
+        }
+        self.at = end + 1;
+        Some(name)
+    }
+
+    #[inline(never)]
+    fn any_name(&mut self, first: bool) -> Result<Option<Cow<'a, str>>, Malformed> {
         if !self.goes_on(first, b'}')? {
             return Ok(None);
         }
@@ -341,7 +379,30 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    #[inline]
+    /// The inside of the string that begins at a place, and where it is over;
+    /// none where there is no string, or one with escapes.
+    #[inline(always)]
+    fn quoted(&self, at: usize) -> Option<(&'a str, usize)> {
+        let bytes = self.text.as_bytes();
+        if bytes.get(at) != Some(&b'"') {
+            return None;
+        }
+        let from = at + 1;
+        let end = from + plain(bytes.get(from..)?);
+        match bytes.get(end) {
+            Some(b'"') => Some((self.text.get(from..end)?, end + 1)),
+            _ => None,
+        }
+    }
+
+    /// Passes a string without escapes. Nothing is passed otherwise.
+    #[inline(always)]
+    fn plain_string(&mut self) -> Option<&'a str> {
+        let (text, end) = self.quoted(self.at)?;
+        self.at = end;
+        Some(text)
+    }
+
     fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
         let from = self.at + 1;
         let escaped = self.pass_string()?;
@@ -460,52 +521,27 @@ impl<'a> Reader<'a> {
 /// How many bytes go by until a quote, a backslash or a control character.
 #[inline(always)]
 pub(super) fn plain(bytes: &[u8]) -> usize {
-    // Names and most texts end in the first words, which are looked at
-    // without a loop.
-    if let Some((first, rest)) = bytes.split_first_chunk::<8>() {
-        if let Some(at) = special(first) {
-            return at;
-        }
-        if let Some(second) = rest.first_chunk::<8>()
-            && let Some(at) = special(second)
-        {
-            return 8 + at;
-        }
+    // Names and most texts end in the first block, which is looked at without a
+    // loop.
+    match bytes.first_chunk().and_then(block::special) {
+        Some(at) => at,
+        None => long_plain(bytes),
     }
-    long_plain(bytes)
 }
 
+#[inline(never)]
 fn long_plain(bytes: &[u8]) -> usize {
     let mut passed = 0;
     let mut rest = bytes;
-    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
-        if let Some(at) = special(chunk) {
+    while let Some((chunk, tail)) = rest.split_first_chunk() {
+        if let Some(at) = block::special(chunk) {
             return passed + at;
         }
-        passed += 8;
+        passed += chunk.len();
         rest = tail;
     }
     let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1F);
     passed + rest.iter().position(ends).unwrap_or(rest.len())
-}
-
-/// The first quote, backslash or control character among eight bytes, found by
-/// arithmetic on the whole word.
-#[inline(always)]
-fn special(bytes: &[u8; 8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    /// The high bit of every byte of `word` that is zero (and, harmlessly, of
-    /// some above the lowest such byte).
-    const fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word
-    }
-    let word = u64::from_le_bytes(*bytes);
-    let quote = zeros(word ^ (ONES * b'"' as u64));
-    let backslash = zeros(word ^ (ONES * b'\\' as u64));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    let found = (quote | backslash | control) & HIGH;
-    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 /// The code unit of an escape `\uXXXX` at this place.

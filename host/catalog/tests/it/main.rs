@@ -16,6 +16,7 @@ mod landing_anything;
 mod manifest_automations;
 mod manifests;
 mod openapi_document;
+mod sdk;
 
 use std::sync::Arc;
 

@@ -1,0 +1,119 @@
+//! What the SDK's test kit says of a manifest is what the host says when it is installed.
+
+use rollout_catalog::Manifest;
+use rollout_connector::testing::document_faults;
+use serde_json::{Value, json};
+
+use crate::catalog;
+
+/// The manifest that new connectors begin with, and one of everything that it lacks.
+fn good() -> Value {
+    let template = include_str!("../../../../guest-sdk/template/manifest.json");
+    let mut manifest: Value = serde_json::from_str(template).unwrap();
+    let more = json!({
+        "icon": "<svg/>",
+        "fields": { "region": {} },
+        "hooks": { "all": { "delivery": "shared", "entities": ["people"], "triggers": ["made"] } },
+        "triggers": { "made": { "label": "Made", "delivery": "hook", "payload": {} } },
+        "actions": { "make": { "label": "Make", "inputs": { "type": "object" } } }
+    });
+    let members = manifest.as_object_mut().unwrap();
+    members.extend(more.as_object().unwrap().clone());
+    let notes = json!({ "categories": ["crm"], "verbs": ["list"], "listing": "parent", "parent": "people" });
+    manifest["entities"]["notes"] = notes;
+    manifest["entities"]["people"]["operations"] = json!(["tags/apply"]);
+    manifest["hosts"] = json!([
+        "api.tinycrm.example",
+        "{region}.tinycrm.example",
+        "*.tinycrm.example"
+    ]);
+    manifest
+}
+
+/// The pointers to everything in a document.
+fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                pointers(value, &format!("{at}/{}", name.replace('/', "~1")), found);
+            }
+        }
+        Value::Array(items) => {
+            for (place, value) in items.iter().enumerate() {
+                pointers(value, &format!("{at}/{place}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The document with each of its parts taken out, doubled, renamed, or replaced by
+/// something of every type.
+fn changes(good: &Value) -> Vec<(String, Value)> {
+    let mut places = Vec::new();
+    pointers(good, "", &mut places);
+    let mut changed = Vec::new();
+    for place in places.iter().filter(|place| !place.is_empty()) {
+        for other in [
+            Value::Null,
+            json!("other"),
+            json!("*.example.com"),
+            json!([]),
+            json!({}),
+            json!({ "header": "X-Other" }),
+        ] {
+            let mut bad = good.clone();
+            *bad.pointer_mut(place).unwrap() = other.clone();
+            changed.push((format!("{place} = {other}"), bad));
+        }
+        let (parent, last) = place.rsplit_once('/').unwrap();
+        let mut without = good.clone();
+        match without.pointer_mut(parent).unwrap() {
+            Value::Object(members) => {
+                let name = last.replace("~1", "/");
+                let value = members.shift_remove(&name).unwrap();
+                let mut renamed = good.clone();
+                let members = renamed
+                    .pointer_mut(parent)
+                    .unwrap()
+                    .as_object_mut()
+                    .unwrap();
+                members.shift_remove(&name);
+                members.insert(format!("{name}s"), value);
+                changed.push((format!("{place} renamed"), renamed));
+            }
+            Value::Array(items) => {
+                let item = items.remove(last.parse().unwrap());
+                let mut doubled = good.clone();
+                let items = doubled.pointer_mut(parent).unwrap().as_array_mut().unwrap();
+                items.push(item);
+                changed.push((format!("{place} doubled"), doubled));
+            }
+            other => panic!("{other}"),
+        }
+        changed.push((format!("{place} taken out"), without));
+    }
+    changed
+}
+
+#[test]
+fn the_test_kit_refuses_what_the_host_refuses_and_nothing_else() {
+    let (good, catalog) = (good(), catalog());
+    assert_eq!(document_faults(&good), []);
+    let mut refused = 0;
+    for (change, manifest) in changes(&good) {
+        let host = Manifest::parse(&manifest.to_string(), &catalog);
+        // The kit alone asks that every slot be of use.
+        let mut kit = document_faults(&manifest);
+        kit.retain(|fault| !fault.message.starts_with("nothing may use it"));
+        assert_eq!(
+            kit.is_empty(),
+            host.is_ok(),
+            "{change}: the kit says {kit:?}, the host {:?}",
+            host.err()
+        );
+        refused += usize::from(!kit.is_empty());
+    }
+    assert!(refused > 400, "{refused} were refused");
+}
