@@ -10,6 +10,7 @@ mod automation_faults;
 mod cross;
 mod host;
 mod offer;
+mod permissions;
 mod place;
 mod plan;
 
@@ -24,6 +25,7 @@ pub use automation::{
     ActionOffer, Dedupe, Dynamic, HookDelivery, HookOffer, TriggerDelivery, TriggerOffer,
 };
 pub use host::{BadHost, HostPattern};
+pub use permissions::Permission;
 pub use offer::{Deletions, EntityOffer, IdStyle, Listing};
 pub use place::Place;
 pub use plan::{Auth, AuthMethod, Choice, Input, InputKind, Placement, Plan};

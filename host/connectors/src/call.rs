@@ -1,9 +1,11 @@
 //! One call of a connector.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use rollout_catalog::Catalog;
+use rollout_catalog::manifest::fold_key;
 use rollout_egress::{CallLimits, Egress};
 use rollout_sandbox::{CallError, Caller, Error, FieldIssue};
 use rollout_store::EnvStore;
@@ -41,6 +43,24 @@ impl Connectors {
     /// What is loaded.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The connector of an app key, however it is spelled, that an environment has:
+    /// the installed version that it uses, or else a folder's.
+    pub fn find(&self, environment: &Environment, key: &str) -> Option<Arc<Connector>> {
+        let own = environment.connectors().get(&fold_key(key)).cloned();
+        own.or_else(|| self.registry.get(key))
+    }
+
+    /// All connectors that an environment has, by app key.
+    pub fn all(&self, environment: &Environment) -> Vec<Arc<Connector>> {
+        let of_folders = self.registry.all().into_iter();
+        let mut all: BTreeMap<String, Arc<Connector>> = of_folders
+            .map(|connector| (fold_key(connector.key()), connector))
+            .collect();
+        let own = environment.connectors();
+        all.extend(own.iter().map(|(key, one)| (key.clone(), one.clone())));
+        all.into_values().collect()
     }
 
     /// The catalogue that everything is checked against.
@@ -123,6 +143,10 @@ impl Call<'_> {
     /// Blanks the account's secrets in what a failed call says.
     pub fn blank_error(&self, error: CallError) -> CallError {
         let blank = |text: String| self.blank(&text);
+        if matches!(error, CallError::Limit(_) | CallError::Trap(_)) {
+            let (connector, error) = (self.session.connector(), blank(error.to_string()));
+            tracing::warn!(connector, error, "a call was ended");
+        }
         match error {
             CallError::Connector(error) => CallError::Connector(match error {
                 Error::InvalidInput(issues) => Error::InvalidInput(

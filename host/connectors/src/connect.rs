@@ -100,8 +100,7 @@ impl Connectors {
         connect: Connect,
     ) -> Result<Arc<Live>, ConnectError> {
         let connector = self
-            .registry()
-            .get(&connect.app_key)
+            .find(environment, &connect.app_key)
             .ok_or(ConnectError::UnknownConnector(connect.app_key))?;
         let plan = plan(&connector, connect.plan.as_deref())?;
         if let Some(flags) = &connect.entities_to_sync {
@@ -163,8 +162,7 @@ impl Connectors {
     ) -> Result<Arc<Live>, ConnectError> {
         let id = &live.credential.id;
         let connector = self
-            .registry()
-            .get(&live.credential.app_key)
+            .find(environment, &live.credential.app_key)
             .ok_or_else(|| ConnectError::UnknownConnector(live.credential.app_key.clone()))?;
         let mut stored = CredentialChange {
             label: change.label,
@@ -226,7 +224,7 @@ impl Connectors {
     /// For start-up.
     pub async fn plan_missing(&self, environment: &Environment) -> Result<(), ConnectError> {
         for live in environment.credentials() {
-            let Some(connector) = self.registry().get(&live.credential.app_key) else {
+            let Some(connector) = self.find(environment, &live.credential.app_key) else {
                 continue;
             };
             let entities = live.entities(self.catalog(), &connector);

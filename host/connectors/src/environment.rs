@@ -51,9 +51,13 @@ pub struct Environment {
     store: Arc<EnvStore>,
     vault: Arc<Vault>,
     settings: RwLock<HashMap<String, Arc<Settings>>>,
+    connectors: RwLock<Arc<Installed>>,
     credentials: RwLock<InUse>,
     consumers: RwLock<HashMap<String, Consumer>>,
 }
+
+/// The installed connectors that an environment uses, by folded app key.
+pub type Installed = BTreeMap<String, Arc<Connector>>;
 
 /// The credentials in use.
 #[derive(Default)]
@@ -129,7 +133,15 @@ pub struct Live {
     sealed: BTreeMap<String, String>,
     readiness: RwLock<HashMap<String, Readiness>>,
     calls: Arc<Semaphore>,
-    access: Mutex<Weak<Access>>,
+    access: Mutex<Shared>,
+}
+
+/// Rules and opened secrets that calls of one version of the connector share.
+#[derive(Default)]
+struct Shared {
+    /// SHA-256 of the connector's component: each version has its own rules.
+    sha256: String,
+    access: Weak<Access>,
 }
 
 /// Whether an entity of a credential can be read.
@@ -236,6 +248,7 @@ impl Environment {
             store: Arc::new(store),
             vault,
             settings: RwLock::default(),
+            connectors: RwLock::default(),
             credentials: RwLock::default(),
             consumers: RwLock::default(),
         };
@@ -436,6 +449,17 @@ impl Environment {
         self.load(id).await.map(drop)
     }
 
+    /// The installed connectors that it uses.
+    pub fn connectors(&self) -> Arc<Installed> {
+        self.connectors.read().clone()
+    }
+
+    /// Uses these installed connectors from now on. What is under way ends with those
+    /// that it began with.
+    pub fn set_connectors(&self, installed: Installed) {
+        *self.connectors.write() = Arc::new(installed);
+    }
+
     /// Takes up all that is set for connectors, each setting with its connector.
     /// Answers whether anything changed.
     pub fn set_settings(&self, stored: Vec<(String, AppSetting)>) -> bool {
@@ -454,7 +478,7 @@ impl Environment {
         *settings = new;
         drop(settings);
         for live in self.credentials() {
-            *live.access.lock() = Weak::new();
+            *live.access.lock() = Shared::default();
         }
         true
     }
@@ -483,9 +507,10 @@ impl Environment {
     pub fn account(&self, connector: &Connector, live: &Live) -> Result<Account, VaultError> {
         let settings = self.settings_of(connector.key());
         let mut shared = live.access.lock();
-        let access = match shared.upgrade() {
-            Some(access) => access,
-            None => {
+        let sha256 = connector.component.sha256();
+        let access = match shared.access.upgrade() {
+            Some(access) if shared.sha256 == sha256 => access,
+            _ => {
                 let mut secrets = BTreeMap::new();
                 for (slot, sealed) in &live.sealed {
                     let context = self.slot_context(&live.credential.id, slot);
@@ -498,7 +523,10 @@ impl Environment {
                 let plan = &live.credential.plan;
                 let access =
                     Arc::new(self.access(connector, plan, &live.fields, &settings, secrets)?);
-                *shared = Arc::downgrade(&access);
+                *shared = Shared {
+                    sha256: sha256.to_owned(),
+                    access: Arc::downgrade(&access),
+                };
                 access
             }
         };
@@ -508,6 +536,7 @@ impl Environment {
             access,
             fields: live.fields.clone(),
             settings: settings.fields.clone(),
+            reveals: connector.grants.secrets,
         })
     }
 
@@ -530,6 +559,7 @@ impl Environment {
             access: Arc::new(self.access(connector, plan, fields, &settings, secrets)?),
             fields: Arc::new(fields.clone()),
             settings: settings.fields.clone(),
+            reveals: connector.grants.secrets,
         })
     }
 

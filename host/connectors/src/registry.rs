@@ -1,13 +1,15 @@
-//! The connectors that this process has loaded.
+//! The connectors that this process has loaded: those of folders, which every
+//! environment has, and installed versions, which environments use by their hash.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
 
 use cap_std::fs::Dir;
 use parking_lot::RwLock;
 use rollout_catalog::manifest::fold_key;
 use rollout_catalog::{Catalog, Manifest, ManifestError};
-use rollout_sandbox::{Component, Interface, LoadError, Sandbox};
+use rollout_sandbox::{Component, Grants, Interface, LoadError, Sandbox};
+use tokio::sync::Mutex;
 
 /// A connector: its component and what it says of itself.
 pub struct Connector {
@@ -15,6 +17,8 @@ pub struct Connector {
     pub manifest: Manifest,
     /// What runs.
     pub component: Component,
+    /// What its operator allows it beyond what all get.
+    pub grants: Grants,
 }
 
 /// Why a file can't be used as a connector.
@@ -43,29 +47,35 @@ pub struct KeyTaken {
     pub second: String,
 }
 
-/// The loaded connectors, by app key.
+/// The loaded connectors.
 pub struct Registry {
     catalog: Arc<Catalog>,
     sandbox: Arc<Sandbox>,
+    /// Those of folders, by app key, each with its file.
     loaded: RwLock<BTreeMap<String, (String, Arc<Connector>)>>,
+    /// Installed ones that are in use, by hash and grants.
+    installed: Mutex<HashMap<(String, Grants), Weak<Connector>>>,
 }
 
 impl Connector {
-    /// Loads one file's bytes.
+    /// Loads one file's bytes. It may import what is granted to it.
     pub async fn load(
         sandbox: &Sandbox,
         catalog: &Catalog,
         bytes: Vec<u8>,
+        grants: Grants,
     ) -> Result<Self, RefusedFile> {
-        let component = Component::load(sandbox, bytes).await?;
+        let component = Component::load_with(sandbox, bytes, grants).await?;
         let manifest = Manifest::parse(component.description(), catalog)?;
         manifest.check_exports(|name| {
             let mut known = Interface::ALL.iter();
             known.any(|interface| interface.as_str() == name && component.has(*interface))
         })?;
+        let limits = sandbox.limits().of(&manifest.key);
         Ok(Self {
+            component: component.limited(limits),
             manifest,
-            component,
+            grants,
         })
     }
 
@@ -82,6 +92,7 @@ impl Registry {
             catalog,
             sandbox,
             loaded: RwLock::default(),
+            installed: Mutex::default(),
         }
     }
 
@@ -93,6 +104,30 @@ impl Registry {
     /// The engine that the connectors run in.
     pub fn sandbox(&self) -> &Arc<Sandbox> {
         &self.sandbox
+    }
+
+    async fn load(&self, bytes: Vec<u8>, grants: Grants) -> Result<Connector, RefusedFile> {
+        Connector::load(&self.sandbox, &self.catalog, bytes, grants).await
+    }
+
+    /// An installed connector by the hash of its component, which `bytes` gives if it
+    /// is not loaded yet. It stays for as long as somebody uses it.
+    pub async fn installed<E: From<RefusedFile>>(
+        &self,
+        sha256: &str,
+        grants: Grants,
+        bytes: impl Future<Output = Result<Vec<u8>, E>>,
+    ) -> Result<Arc<Connector>, E> {
+        // Held while it is loaded: environments that want the same wait for it.
+        let mut installed = self.installed.lock().await;
+        let name = (sha256.to_owned(), grants);
+        if let Some(connector) = installed.get(&name).and_then(Weak::upgrade) {
+            return Ok(connector);
+        }
+        let connector = Arc::new(self.load(bytes.await?, grants).await?);
+        installed.retain(|_, connector| connector.strong_count() > 0);
+        installed.insert(name, Arc::downgrade(&connector));
+        Ok(connector)
     }
 
     /// Loads every `*.wasm` of a folder. A file that is no connector is refused
@@ -110,7 +145,7 @@ impl Registry {
         for name in names {
             let origin = format!("{shown_as}/{name}");
             let loaded = match dir.read(&name) {
-                Ok(bytes) => Connector::load(&self.sandbox, &self.catalog, bytes).await,
+                Ok(bytes) => self.load(bytes, Grants::default()).await,
                 Err(error) => Err(error.into()),
             };
             match loaded {
@@ -148,7 +183,7 @@ impl Registry {
         Ok(())
     }
 
-    /// The connector of an app key, however it is spelled.
+    /// The connector of an app key, however it is spelled, that a folder has.
     pub fn get(&self, key: &str) -> Option<Arc<Connector>> {
         self.loaded
             .read()
@@ -156,7 +191,7 @@ impl Registry {
             .map(|(_, connector)| connector.clone())
     }
 
-    /// All connectors, by app key.
+    /// All connectors of folders, by app key.
     pub fn all(&self) -> Vec<Arc<Connector>> {
         self.loaded
             .read()

@@ -1,7 +1,8 @@
 //! What one call of a connector can reach: the sandbox's [`Host`], made of the
 //! egress, the credential's public fields and its small values.
 //!
-//! Secrets stay in the egress's [`Access`]; nothing here can read them.
+//! Secrets stay in the egress's [`Access`]; only `reveal` reads one, for a connector
+//! that its operator granted it to.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -23,6 +24,8 @@ pub struct Account {
     pub(crate) access: Arc<Access>,
     pub(crate) fields: Arc<Fields>,
     pub(crate) settings: Arc<Fields>,
+    /// Its operator allows the connector to read secrets.
+    pub(crate) reveals: bool,
 }
 
 /// One call.
@@ -63,6 +66,11 @@ impl Session {
     /// Whether the call may have changed something at the app.
     pub(crate) fn wrote(&self) -> bool {
         self.wrote.load(Ordering::Relaxed)
+    }
+
+    /// The connector's app key.
+    pub(crate) fn connector(&self) -> &str {
+        &self.account.connector
     }
 
     /// Blanks the credential's secrets in a text that people will see.
@@ -127,12 +135,40 @@ impl Host for Session {
         }
     }
 
+    fn placements(&self, url: &str) -> Vec<http::Placement> {
+        let placements = self.grant.placements(url).into_iter();
+        placements
+            .map(
+                |egress::Placement {
+                     slot,
+                     prefix,
+                     place,
+                     ..
+                 }| http::Placement {
+                    slot,
+                    prefix,
+                    place: contract_place(place),
+                },
+            )
+            .collect()
+    }
+
     fn field(&self, scope: Scope, name: &str) -> Option<String> {
         match scope {
             Scope::Credential => self.account.fields.get(name),
             Scope::App => self.account.settings.get(name),
         }
         .cloned()
+    }
+
+    fn reveal(&self, slot: &str) -> Result<String, String> {
+        if !self.account.reveals {
+            return Err(format!(
+                "the slot `{slot}` stays sealed: no operator granted this connector to read secrets"
+            ));
+        }
+        let secret = self.grant.reveal(slot).map_err(|error| error.to_string())?;
+        Ok(secret.expose().to_owned())
     }
 
     fn mac(
@@ -276,6 +312,17 @@ fn place(place: http::Place) -> egress::Place {
         http::Place::JsonPointer(pointer) => egress::Place::JsonPointer(pointer),
         http::Place::BasicUser => egress::Place::BasicUser,
         http::Place::BasicPassword => egress::Place::BasicPassword,
+    }
+}
+
+fn contract_place(place: egress::Place) -> http::Place {
+    match place {
+        egress::Place::Header(name) => http::Place::Header(name),
+        egress::Place::Query(name) => http::Place::Query(name),
+        egress::Place::FormField(name) => http::Place::FormField(name),
+        egress::Place::JsonPointer(pointer) => http::Place::JsonPointer(pointer),
+        egress::Place::BasicUser => http::Place::BasicUser,
+        egress::Place::BasicPassword => http::Place::BasicPassword,
     }
 }
 

@@ -252,7 +252,7 @@ impl Egress {
             &[]
         };
         for placement in own.iter().chain(&request.secrets) {
-            let held = grant.value(placement);
+            let held = grant.value(&placement.slot);
             if matches!(held, SlotValue::Empty) && placement.optional {
                 continue;
             }

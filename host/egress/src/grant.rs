@@ -251,12 +251,39 @@ impl Grant {
         learned.redactor = Some(Arc::new(Redactor::new(values)));
     }
 
+    /// The plan's placements for a request to this URL that names none itself: those
+    /// whose slots are bound to its host, without optional ones that have no value.
+    #[must_use]
+    pub fn placements(&self, url: &str) -> Vec<Placement> {
+        let policy = self.access.policy();
+        // A URL that is not admitted is refused when it is sent.
+        let Ok(target) = policy.admit(url) else {
+            return Vec::new();
+        };
+        let empty = |slot: &str| matches!(self.value(slot), SlotValue::Empty);
+        let own = policy.placements.iter();
+        own.filter(|one| policy.binds(&one.slot, &target))
+            .filter(|one| !(one.optional && empty(&one.slot)))
+            .cloned()
+            .collect()
+    }
+
+    /// A slot's value in clear, for a connector that its operator allowed to read
+    /// secrets; for nobody else.
+    pub fn reveal(&self, slot: &str) -> Result<Secret, SlotError> {
+        match self.value(slot) {
+            SlotValue::Secret(secret) => Ok(secret),
+            SlotValue::Empty => Err(SlotError::Empty(slot.to_owned())),
+            SlotValue::Undeclared => Err(SlotError::Unknown(slot.to_owned())),
+        }
+    }
+
     /// A slot's present value: what was captured in this call, else the stored one.
-    pub(crate) fn value(&self, placement: &Placement) -> SlotValue {
-        let Some(slot) = self.access.slot(&placement.slot) else {
+    pub(crate) fn value(&self, name: &str) -> SlotValue {
+        let Some(slot) = self.access.slot(name) else {
             return SlotValue::Undeclared;
         };
-        let captured = self.learned.lock().captured.get(&placement.slot).cloned();
+        let captured = self.learned.lock().captured.get(name).cloned();
         captured
             .or_else(|| {
                 slot.values

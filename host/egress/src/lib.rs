@@ -53,3 +53,19 @@ pub use policy::{Binding, HostRule, MAX_URL_BYTES, Policy};
 pub use redact::{BLANK, LONG, Redactor, SHORT};
 pub use resolver::{Lookup, LookupFuture};
 pub use secret::{Scope, Secret, Slot};
+
+/// What a fuzzer tries directly.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use super::Policy;
+
+    /// The URL as it would be requested, if the policy admits it.
+    pub fn admitted(policy: &Policy, text: &str) -> Option<url::Url> {
+        policy.admit(text).ok().map(|target| target.url)
+    }
+
+    /// The headers as they would be sent, if they may be.
+    pub fn outgoing(headers: &[(String, String)]) -> Option<http::HeaderMap> {
+        super::headers::outgoing(headers).ok()
+    }
+}

@@ -221,6 +221,16 @@ impl Policy {
         Ok(Target { url, host, rules })
     }
 
+    /// True if this slot may go somewhere in requests to the target's host. Whether
+    /// it may go to a certain place is for [`Policy::allow`] to say.
+    pub(crate) fn binds(&self, slot: &str, target: &Target<'_>) -> bool {
+        self.bindings.iter().any(|binding| {
+            let mut rules = target.rules.iter();
+            binding.slot == slot
+                && rules.any(|rule| rule.takes_secrets() && rule.pattern == binding.host)
+        })
+    }
+
     fn unknown_host(&self, host: &str, port: Option<u16>) -> String {
         let name = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         if port.is_some() && self.hosts.iter().any(|rule| rule.matches(host, rule.port)) {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use rollout_catalog::Catalog;
 use rollout_catalog::manifest::SlotScope;
 use rollout_connectors::{Connector, app_slot_context};
-use rollout_sandbox::Sandbox;
+use rollout_sandbox::Grants;
 use rollout_server::token::{self, Scope};
 use rollout_store::{AppSetting, Location, SettingKind};
 use rollout_vault::Vault;
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::installation::{Installation, Wanted};
+use crate::installing;
 use crate::serve;
 
 /// Runs a command that needs no more than one thread.
@@ -163,8 +164,8 @@ pub(crate) fn connector_inspect(config: &Config, file: &Path, as_json: bool) -> 
     let size = bytes.len();
     serve::runtime()?.block_on(async {
         let catalog = Catalog::embedded()?;
-        let sandbox = Sandbox::new(config.sandbox.clone())?;
-        let connector = Connector::load(&sandbox, &catalog, bytes)
+        let sandbox = serve::sandbox(config, None)?;
+        let connector = Connector::load(&sandbox, &catalog, bytes, Grants { secrets: true })
             .await
             .with_context(|| format!("{shown} is refused"))?;
         if as_json {
@@ -175,41 +176,14 @@ pub(crate) fn connector_inspect(config: &Config, file: &Path, as_json: bool) -> 
         println!("{} ({}) {}", manifest.name, manifest.key, manifest.version);
         println!("{}", manifest.description);
         println!(
-            "file      {size} bytes, sha256 {}",
+            "file {size} bytes, sha256 {}",
             connector.component.sha256()
         );
-        let hosts: Vec<&str> = manifest.hosts.iter().map(|host| host.as_str()).collect();
-        println!("calls     {}", hosts.join(", "));
-        for binding in &manifest.bindings {
-            let all_or = |list: &[String], all: &str| {
-                if list.is_empty() {
-                    all.to_owned()
-                } else {
-                    list.join(" ")
-                }
-            };
-            println!(
-                "secret    {} to {} {} as {}, {}",
-                binding.slot,
-                binding.host.as_str(),
-                all_or(&binding.paths, "/"),
-                binding.place,
-                all_or(&binding.methods, "all methods"),
-            );
+        for permission in manifest.permissions(connector.component.reads_secrets()) {
+            println!("{permission}");
         }
-        for (name, offer) in &manifest.entities {
-            let verbs: Vec<&str> = offer.verbs.iter().map(|verb| verb.as_str()).collect();
-            let operations = offer.operations.join(", ");
-            println!("entity    {name}: {} {operations}", verbs.join(", "));
-        }
-        for plan in &manifest.plans {
-            let inputs: Vec<&str> = plan
-                .auth
-                .inputs
-                .iter()
-                .map(|one| one.key.as_str())
-                .collect();
-            println!("plan      {}: {}", plan.key, inputs.join(", "));
+        for offer in manifest.offers() {
+            println!("{offer}");
         }
         Ok(())
     })
@@ -225,11 +199,13 @@ pub(crate) fn connector_configure(
     serve::runtime()?.block_on(async {
         let opened = Installation::open(config, data, false).await?;
         let environment = opened.environment(environment).await?;
-        let registry = serve::load_connectors(config).await?;
-        let connector = registry.get(key).with_context(|| {
+        let registry = serve::load_connectors(config, &opened.data).await?;
+        let installed = installing::used(&opened, &registry, &environment.name, key).await?;
+        let connector = installed.or_else(|| registry.get(key)).with_context(|| {
             let known: Vec<String> = registry.all().iter().map(|one| one.key().to_owned()).collect();
             format!(
-                "no connector `{key}` is loaded (there are: {}); name its folder with --connectors DIR",
+                "no connector `{key}` is installed or loaded (in folders there are: {}); install it, or name its folder \
+                 with --connectors DIR",
                 if known.is_empty() { "none".to_owned() } else { known.join(", ") }
             )
         })?;

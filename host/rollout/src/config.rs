@@ -343,6 +343,15 @@ impl Config {
         if self.sandbox.memory > self.sandbox.largest_memory {
             return wrong("sandbox.memory", "is above sandbox.largest_memory".into());
         }
+        let too_much = self.sandbox.connectors.iter().find(|(_, different)| {
+            different.memory.unwrap_or_default() > self.sandbox.largest_memory
+        });
+        if let Some((key, _)) = too_much {
+            return wrong(
+                &format!("sandbox.connectors.{key}.memory"),
+                "is above sandbox.largest_memory".into(),
+            );
+        }
         if !self.dev.upstreams.is_empty() && !self.dev.enabled {
             return wrong(
                 "dev.enabled",
@@ -542,6 +551,29 @@ mod tests {
             assert!(error.contains(example), "{text}: {error}");
             assert!(!error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn a_connector_has_limits_of_its_own() {
+        let text = "[sandbox.connectors.js-hello]\nmemory = 134217728\ncpu = \"5s\"";
+        let config = load(text, &[]).unwrap();
+        let own = config.sandbox.of("js-hello");
+        assert_eq!((own.memory, own.cpu), (134_217_728, Duration::from_secs(5)));
+        assert_eq!(own.wall, config.sandbox.wall);
+        assert_eq!(
+            config.sandbox.of("other").memory,
+            Config::default().sandbox.memory
+        );
+        let error = load(&text.replace("134217728", "536870912"), &[]).unwrap_err();
+        assert!(
+            error.contains("sandbox.connectors.js-hello.memory"),
+            "{error}"
+        );
+        let error = load(&text.replace("cpu", "cpus"), &[]).unwrap_err();
+        assert!(
+            error.contains("sandbox.connectors.js-hello.cpus"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! DATA/master.key            seals every secret; mode 0600
 //! DATA/control.sqlite        environments and their settings
 //! DATA/env/NAME.sqlite       one environment
+//! DATA/artifacts             compiled connectors, sealed with artifacts.key
 //! DATA/dev.credentials.json  client id and secret of the first environment; mode 0600
 //! ```
 
@@ -15,6 +16,9 @@ use anyhow::{Context, Result, bail};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rollout_vault::{KEY_FILE, MasterKey, Vault};
+
+use crate::artifacts::ArtifactsDir;
+use crate::installation::random;
 
 /// An open data directory.
 pub(crate) struct DataDir {
@@ -117,6 +121,21 @@ impl DataDir {
         let key = MasterKey::load_or_create(&self.dir, KEY_FILE, may_create)
             .with_context(|| format!("in {}", self.path.display()))?;
         Ok(Vault::new(key))
+    }
+
+    /// Where compiled connectors are kept, and the key that seals them: a file of its
+    /// own, as nothing else depends on it.
+    pub(crate) fn artifacts(&self) -> Result<(ArtifactsDir, Vec<u8>)> {
+        const KEY: &str = "artifacts.key";
+        let key = match self.dir.read(KEY) {
+            Ok(key) if key.len() >= 32 => key,
+            _ => {
+                let key = random(32);
+                self.write_private(KEY, &key)?;
+                key.into_bytes()
+            }
+        };
+        Ok((ArtifactsDir::open(&self.dir)?, key))
     }
 
     /// Writes a new file that only its owner can read.

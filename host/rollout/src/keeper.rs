@@ -2,17 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use rollout_connectors::{Connectors, Environment, Environments};
-use rollout_store::AppSetting;
+use parking_lot::Mutex;
+use rollout_catalog::manifest::fold_key;
+use rollout_connectors::{Connector, Connectors, Environment, Environments, Installed};
+use rollout_store::{AppSetting, Use};
 use rollout_work::House;
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use crate::installation::Installation;
+use crate::installing;
 
 /// How often the databases are looked at for what others changed.
 const LOOK: Duration = Duration::from_millis(500);
@@ -20,17 +23,41 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What the control database is called among the troubles; no environment is.
 const CONTROL: &str = "";
 
+/// For how long a connector that could not be loaded is left alone.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+
 /// What an environment has set for connectors, each with its connector.
 type Settings = Vec<(String, AppSetting)>;
+
+/// Which installed connectors are used where, and what is granted to them.
+struct InUse {
+    uses: Vec<Use>,
+    grants: Vec<(String, String)>,
+}
 
 /// Opens, changes and closes environments as commands and other hosts say.
 pub(crate) struct Keeper {
     pub(crate) installation: Arc<Installation>,
     pub(crate) connectors: Arc<Connectors>,
     pub(crate) environments: Arc<Environments>,
+    /// Components that could not be loaded, by hash, and when.
+    unloadable: Mutex<HashMap<String, Instant>>,
 }
 
 impl Keeper {
+    pub(crate) fn new(
+        installation: Arc<Installation>,
+        connectors: Arc<Connectors>,
+        environments: Arc<Environments>,
+    ) -> Self {
+        Self {
+            installation,
+            connectors,
+            environments,
+            unloadable: Mutex::default(),
+        }
+    }
+
     /// Looks again and again until `stop` turns true. Each environment is followed by
     /// itself: one whose database doesn't answer holds up no other.
     pub(crate) async fn keep(self, mut stop: watch::Receiver<bool>) {
@@ -46,12 +73,16 @@ impl Keeper {
                 _ = looks.tick() => {
                     let all = keeper.stored().await;
                     troubles.tell(CONTROL, all.as_ref().err());
-                    for (stored, settings) in all.unwrap_or_default() {
+                    let Ok((all, in_use)) = all else {
+                        continue;
+                    };
+                    for (stored, settings) in all {
                         if names.values().any(|name| *name == stored.name) {
                             continue;
                         }
                         let (keeper, name) = (keeper.clone(), stored.name.clone());
-                        let task = following.spawn(async move { keeper.follow(&stored, settings).await });
+                        let in_use = in_use.clone();
+                        let task = following.spawn(async move { keeper.follow(&stored, settings, &in_use).await });
                         names.insert(task.id(), name);
                     }
                 }
@@ -75,8 +106,9 @@ impl Keeper {
     /// is nothing to serve.
     pub(crate) async fn open_all(&self) -> Result<()> {
         let mut trouble = None;
-        for (stored, settings) in self.stored().await? {
-            if let Err(error) = self.follow(&stored, settings).await {
+        let (all, in_use) = self.stored().await?;
+        for (stored, settings) in all {
+            if let Err(error) = self.follow(&stored, settings, &in_use).await {
                 tracing::warn!(environment = stored.name, "it can't be opened: {error:#}");
                 trouble = Some(error);
             }
@@ -87,11 +119,15 @@ impl Keeper {
         }
     }
 
-    /// All environments that there are, with their connectors' settings. Closes those
-    /// that are no longer.
-    async fn stored(&self) -> Result<Vec<(rollout_store::Environment, Settings)>> {
+    /// All environments that there are, with their connectors' settings, and which
+    /// installed connectors they use. Closes those that are no longer.
+    async fn stored(&self) -> Result<(Vec<(rollout_store::Environment, Settings)>, Arc<InUse>)> {
         let control = &self.installation.control;
         let all = control.environments().await?;
+        let in_use = InUse {
+            uses: control.connector_uses().await?,
+            grants: control.grants().await?,
+        };
         let mut settings = control.app_settings().await?;
         for open in self.environments.all() {
             let there = all
@@ -108,10 +144,15 @@ impl Keeper {
             let settings = settings.remove(&stored.name).unwrap_or_default();
             (stored, settings)
         });
-        Ok(with_settings.collect())
+        Ok((with_settings.collect(), Arc::new(in_use)))
     }
 
-    async fn follow(&self, stored: &rollout_store::Environment, settings: Settings) -> Result<()> {
+    async fn follow(
+        &self,
+        stored: &rollout_store::Environment,
+        settings: Settings,
+        in_use: &InUse,
+    ) -> Result<()> {
         match self.environments.by_name(&stored.name) {
             Some(environment) => {
                 let set = environment.set_settings(settings);
@@ -126,10 +167,17 @@ impl Keeper {
                 if environment.store().is_shared() {
                     environment.refresh().await?;
                 }
+                self.take_up_connectors(&environment, in_use).await?;
             }
             None => {
                 let environment = self.open(stored).await?;
                 environment.set_settings(settings);
+                // One that can't be loaded keeps no environment from being served.
+                let taken_up = self.take_up_connectors(&environment, in_use).await;
+                if let Err(error) = taken_up {
+                    tracing::error!(environment = stored.name, "{error:#}");
+                }
+                self.plan_missing(&environment).await?;
                 tracing::info!(
                     environment = stored.name,
                     held = stored.held,
@@ -160,11 +208,81 @@ impl Keeper {
         }
         House::enter(&store).await?;
         let environment = Environment::open(stored, store, self.installation.vault.clone()).await?;
-        self.connectors
-            .plan_missing(&environment)
-            .await
-            .with_context(|| format!("environment `{}`", stored.name))?;
         Ok(Arc::new(environment))
+    }
+
+    /// Has an environment use the installed connectors that it should. One that can't
+    /// be loaded leaves the version that is used in use.
+    async fn take_up_connectors(&self, environment: &Environment, in_use: &InUse) -> Result<()> {
+        let present = environment.connectors();
+        let mut wanted = Installed::new();
+        let mut trouble = Ok(());
+        for one in installing::effective_uses(&in_use.uses, &environment.name) {
+            let (key, name) = (fold_key(&one.key), &environment.name);
+            let before = present.get(&key);
+            let grants = installing::grants_of(&in_use.grants, &one.key);
+            let same = before.filter(|connector| {
+                connector.component.sha256() == one.sha256 && connector.grants == grants
+            });
+            // What was taken back counts at once.
+            let before = before.filter(|before| grants.secrets || !before.grants.secrets);
+            let connector = match same {
+                Some(connector) => Some(connector.clone()),
+                None => match self.load(one, &in_use.grants).await {
+                    Ok(connector) => {
+                        if connector.is_some() {
+                            tracing::info!(
+                                environment = name,
+                                connector = one.key,
+                                version = one.version,
+                                "connector in use"
+                            );
+                        }
+                        connector.or_else(|| before.cloned())
+                    }
+                    Err(error) => {
+                        trouble = Err(error);
+                        before.cloned()
+                    }
+                },
+            };
+            wanted.extend(connector.map(|connector| (key, connector)));
+        }
+        let kept = |(key, connector): (&String, &Arc<Connector>)| {
+            wanted.get(key).is_some_and(|now| Arc::ptr_eq(now, connector))
+        };
+        if wanted.len() != present.len() || !present.iter().all(kept) {
+            environment.set_connectors(wanted);
+            self.plan_missing(environment).await?;
+            self.installation.databases.signals().wake();
+        }
+        trouble
+    }
+
+    /// Loads a version; none while it is left alone because it could not be loaded.
+    async fn load(&self, one: &Use, grants: &[(String, String)]) -> Result<Option<Arc<Connector>>> {
+        let failed = self.unloadable.lock().get(&one.sha256).copied();
+        if failed.is_some_and(|failed| failed.elapsed() < TRY_AGAIN) {
+            return Ok(None);
+        }
+        let (control, registry) = (&self.installation.control, self.connectors.registry());
+        let loaded = installing::load(control, registry, one, grants).await;
+        let mut unloadable = self.unloadable.lock();
+        match loaded {
+            Ok(connector) => {
+                unloadable.remove(&one.sha256);
+                Ok(Some(connector))
+            }
+            Err(error) => {
+                unloadable.insert(one.sha256.clone(), Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    async fn plan_missing(&self, environment: &Environment) -> Result<()> {
+        let planned = self.connectors.plan_missing(environment).await;
+        planned.with_context(|| format!("environment `{}`", environment.name))
     }
 }
 

@@ -3,12 +3,16 @@
 //! Everything that can go wrong before the host serves ends in one line on
 //! standard error and exit code 2, with nothing changed.
 
+mod artifacts;
 mod backups;
 mod commands;
 mod config;
+mod connectors;
+mod connector_new;
 mod data;
 mod environments;
 mod installation;
+mod installing;
 mod keeper;
 mod serve;
 mod sql_users;
@@ -21,6 +25,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use rollout_store::Migrate;
 
+use crate::connectors::ConnectorCommand;
 use crate::environments::EnvCommand;
 
 /// One normalized API for your customers' CRMs, with every app a sandboxed
@@ -74,12 +79,19 @@ enum Command {
         #[command(flatten)]
         new: NewToken,
     },
-    /// Connectors: look into a file, or set what the app gave you.
+    /// Connectors: begin one, look into a file, or set what the app gave you.
     #[command(subcommand)]
     Connector(ConnectorCommand),
     /// The configuration in force.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Compile the component on standard input to standard output, in a process of its
+    /// own: what the other commands begin for each file.
+    #[command(name = serve::COMPILE, hide = true)]
+    CompileConnector {
+        /// How much memory it may use, in bytes.
+        memory: u64,
+    },
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -114,33 +126,6 @@ enum TokenCommand {
 }
 
 #[derive(Subcommand)]
-enum ConnectorCommand {
-    /// Check a component file and print its manifest.
-    Inspect {
-        /// The file.
-        file: PathBuf,
-        /// Print the manifest as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Set an environment's values for a connector: public fields and app slots.
-    /// An empty value takes one away; `-` reads it from standard input.
-    Configure {
-        /// The app key.
-        key: String,
-        /// The environment.
-        #[arg(long, value_name = "NAME")]
-        env: String,
-        /// What to set.
-        #[arg(value_name = "NAME=VALUE", required = true)]
-        settings: Vec<String>,
-        /// A folder with the connector's file. May be repeated.
-        #[arg(long, value_name = "DIR")]
-        connectors: Vec<PathBuf>,
-    },
-}
-
-#[derive(Subcommand)]
 enum ConfigCommand {
     /// Print every key with its effective value, as TOML.
     Print,
@@ -149,6 +134,9 @@ enum ConfigCommand {
 #[expect(clippy::print_stderr, reason = "a command reports its failure there")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::CompileConnector { memory } = cli.command {
+        return ExitCode::from(rollout_sandbox::compile_here(memory));
+    }
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -189,18 +177,9 @@ fn run(cli: Cli) -> Result<()> {
             let subject = new.sub.as_deref();
             commands::token(data, &config, &new.env, subject, new.admin, new.ttl)
         }
-        Command::Connector(ConnectorCommand::Inspect { file, json }) => {
-            commands::connector_inspect(&config, &file, json)
-        }
-        Command::Connector(ConnectorCommand::Configure {
-            key,
-            env,
-            settings,
-            connectors,
-        }) => {
-            config.connectors.dirs.extend(connectors);
-            commands::connector_configure(data, &config, &key, &env, &settings)
-        }
+        Command::Connector(command) => connectors::run(data, config, command),
+        // It has no configuration: see `main`.
+        Command::CompileConnector { .. } => Ok(()),
         Command::Config(ConfigCommand::Print) => commands::config_print(&config),
     }
 }

@@ -2,7 +2,7 @@
 //! nothing changed, serves, and drains when it is told to stop.
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -11,7 +11,7 @@ use cap_std::fs::Dir;
 use rollout_catalog::Catalog;
 use rollout_connectors::{Connectors, Environments, LoadDirError, Registry};
 use rollout_egress::{CallLimits, Egress, EgressConfig};
-use rollout_sandbox::Sandbox;
+use rollout_sandbox::{Compiler, Sandbox};
 use rollout_server::edge::{Cors, EdgeOptions, Origins, ServeOptions, around};
 use rollout_server::{Host, Settings, health_router, router};
 use rollout_store::{HOUSE, Migrate, SETTLE, SYNC};
@@ -26,6 +26,9 @@ use crate::config::{Config, LogFormat};
 use crate::data::DataDir;
 use crate::installation::Installation;
 use crate::keeper::Keeper;
+
+/// The command that compiles one connector, in a process of its own.
+pub(crate) const COMPILE: &str = "compile-connector";
 
 /// The environment that the first `serve` makes.
 const FIRST: &str = "dev";
@@ -87,10 +90,13 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
     let listener = TcpListener::bind(&config.server.listen)
         .await
         .with_context(|| format!("can't listen on {}", config.server.listen))?;
-    let registry = load_connectors(&config).await?;
-    let connectors = Arc::new(Connectors::new(registry, egress(&config)?, limits(&config)));
+    // What is configured wrongly is named before anything is made.
+    let folders = folders(&config)?;
+    let egress = egress(&config)?;
     let data = DataDir::open(path, true)?;
     let _lock = data.lock()?;
+    let registry = load(folders, sandbox(&config, Some(&data))?).await?;
+    let connectors = Arc::new(Connectors::new(registry, egress, limits(&config)));
     let installation = Installation::in_dir(&config, data, true, options.migrate).await?;
     let installation = Arc::new(installation);
     if let Some(shown) = installation.first_environment(FIRST).await? {
@@ -105,11 +111,11 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
     }
 
     let environments = Arc::new(Environments::default());
-    let keeper = Keeper {
-        installation: installation.clone(),
-        connectors: connectors.clone(),
-        environments: environments.clone(),
-    };
+    let keeper = Keeper::new(
+        installation.clone(),
+        connectors.clone(),
+        environments.clone(),
+    );
     keeper.open_all().await?;
 
     let leases = Leases::new(worker_name(), work(&config));
@@ -258,15 +264,43 @@ async fn termination() {
     }
 }
 
-/// Loads the connectors of all folders that the configuration names.
-pub(crate) async fn load_connectors(config: &Config) -> Result<Registry> {
-    let catalog = Arc::new(Catalog::embedded()?);
-    let sandbox = Arc::new(Sandbox::new(config.sandbox.clone())?);
-    let registry = Registry::new(catalog, sandbox);
-    for path in &config.connectors.dirs {
+/// The engine: connectors are compiled by this program in a process of its own, and
+/// what was compiled is kept in the data directory, if one is used.
+pub(crate) fn sandbox(config: &Config, data: Option<&DataDir>) -> Result<Sandbox> {
+    let program = std::env::current_exe().context("this program can't find itself")?;
+    let sandbox = Sandbox::new(config.sandbox.clone())?.with_compiler(Compiler {
+        program,
+        arguments: vec![COMPILE.into()],
+    });
+    Ok(match data {
+        None => sandbox,
+        Some(data) => {
+            let (shelf, key) = data.artifacts()?;
+            sandbox.with_shelf(Box::new(shelf), key)
+        }
+    })
+}
+
+/// The folders of connectors that the configuration names.
+fn folders(config: &Config) -> Result<Vec<(String, Dir)>> {
+    let open = |path: &PathBuf| {
         let shown = path.display().to_string();
         let dir = Dir::open_ambient_dir(path, ambient_authority())
             .with_context(|| format!("can't open the connectors folder {shown}"))?;
+        Ok((shown, dir))
+    };
+    config.connectors.dirs.iter().map(open).collect()
+}
+
+/// Loads the connectors of all folders that the configuration names.
+pub(crate) async fn load_connectors(config: &Config, data: &DataDir) -> Result<Registry> {
+    load(folders(config)?, sandbox(config, Some(data))?).await
+}
+
+async fn load(folders: Vec<(String, Dir)>, sandbox: Sandbox) -> Result<Registry> {
+    let catalog = Arc::new(Catalog::embedded()?);
+    let registry = Registry::new(catalog, Arc::new(sandbox));
+    for (shown, dir) in folders {
         match registry.load_dir(&dir, &shown).await {
             Ok(0) => tracing::warn!("the connectors folder {shown} has no connector"),
             Ok(_) => {}

@@ -68,21 +68,22 @@ pub(crate) struct Running {
 pub(crate) async fn run<T>(
     sandbox: &Sandbox,
     component: &Component,
-    guest: Guest,
+    mut guest: Guest,
     wall: Duration,
     call: impl AsyncFnOnce(&mut Running) -> wasmtime::Result<T>,
 ) -> Result<T, CallError> {
-    let limits = sandbox.limits();
-    let slots = tokio::time::timeout(limits.queue, async {
+    let (limits, queue) = (component.limits(), sandbox.limits().queue);
+    let slots = tokio::time::timeout(queue, async {
         // The connector's own share first: who waits for it holds no slot.
         let share = component.share.clone().acquire_owned().await;
         let slot = sandbox.slots().clone().acquire_owned().await;
         [share, slot].into_iter().flatten().collect::<Vec<_>>()
     })
     .await
-    .map_err(|_| CallError::Busy(limits.queue))?;
+    .map_err(|_| CallError::Busy(queue))?;
 
     let meter = Arc::new(Meter::default());
+    let exchanges = guest.exchanges.take();
     let mut store = Store::new(sandbox.engine(), guest);
     store.limiter(|guest| &mut guest.memory);
     store.set_hostcall_fuel(limits.host_call_bytes);
@@ -121,6 +122,12 @@ pub(crate) async fn run<T>(
             *report = store.data().memory.denied;
         }
         called
+    };
+    let work = async move {
+        match exchanges {
+            Some(exchanges) => exchanges.beside(work).await,
+            None => work.await,
+        }
     };
     let called = within(wall, Metered::new(work, meter)).await;
     match called {

@@ -260,7 +260,7 @@ impl<'a> Caller<'a> {
     }
 
     fn limits(&self) -> &Limits {
-        self.sandbox.limits()
+        self.component.limits()
     }
 
     fn exports(&self) -> &Exports {

@@ -1,11 +1,10 @@
 //! Loading a component: is it one, does it fit the contract, what does it say of
 //! itself.
 //!
-//! It is compiled once per file. The compiler runs in this process for now; a
-//! bounded child process and a cache of artifacts that this host made belong
-//! here, behind [`Component::load`].
+//! It is compiled once per file, see `compiler`, and asked twice to describe itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
@@ -14,9 +13,10 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component as Compiled, InstancePre};
 
 use crate::call::{CallError, run};
+use crate::compiler::Artifact;
 use crate::exports::{Exports, Found, Interface, full_name};
 use crate::guest::{self, Guest, PACKAGE, VERSION};
-use crate::{Host, LogLevel, MacAlgorithm, Sandbox, Scope, SlotError, http, state};
+use crate::{Host, Limits, LogLevel, MacAlgorithm, Sandbox, Scope, SlotError, http, state};
 
 /// A component that fits the contract, ready to be called.
 pub struct Component {
@@ -24,13 +24,15 @@ pub struct Component {
     /// No connector holds more than a quarter of the slots.
     pub(crate) share: Arc<Semaphore>,
     pub(crate) exports: Exports,
+    limits: Limits,
     sha256: String,
     description: String,
+    reads_secrets: bool,
 }
 
 /// What an operator lets a component import beyond what all get. The default is
 /// nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Grants {
     /// `secrets`: reading slots in clear. Each call still asks [`Host::reveal`].
     pub secrets: bool,
@@ -52,12 +54,13 @@ pub enum LoadError {
     NotAComponent(String),
     /// It imports something that is not offered.
     #[error(
-        "it imports `{0}`, which this host does not offer: a connector gets rollout:connector@0.1.0 and WASI 0.2 clocks, random, stdio and io; no files, sockets or environment"
+        "it imports `{0}`, which this host does not offer: a connector gets rollout:connector@0.1.0 and WASI 0.2 clocks, random, stdio, io and outgoing HTTP; no files, sockets or environment"
     )]
     UnknownImport(String),
     /// It imports something that only an operator's grant allows.
     #[error(
-        "it imports `{0}`, which shows it secrets in clear; this host gives that to no connector without its operator's grant"
+        "it imports `{0}`, which shows it secrets in clear; this host gives that to no connector without its operator's grant: \
+         install it, and see `rollout connector grant`"
     )]
     NotGranted(String),
     /// It lacks an interface that every connector has.
@@ -82,7 +85,25 @@ pub enum LoadError {
         "manifest.describe answered twice and the answers differ: it must not depend on time, randomness or network"
     )]
     Unsteady,
-    /// The compiler's task was lost.
+    /// It begins with more memories, tables or instances than any connector may have, or
+    /// with larger ones.
+    #[error("it needs more than a connector may have: {0}")]
+    DoesNotFit(String),
+    /// The compiler took longer than it may.
+    #[error("compiling it takes longer than {} s, its limit", .0.as_secs())]
+    CompileTime(Duration),
+    /// The compiler died: mostly of the memory that it may use.
+    #[error(
+        "compiling it ended in the compiler's death: it may use {} MiB, and no more stack than others ({said})",
+        .memory / (1024 * 1024)
+    )]
+    CompilerDied {
+        /// The memory that it may use, in bytes.
+        memory: u64,
+        /// Its last words.
+        said: String,
+    },
+    /// The compiler could not do its work, for reasons that are not the component's.
     #[error("compiling was interrupted: {0}")]
     Interrupted(String),
 }
@@ -108,15 +129,26 @@ impl Component {
             });
         }
         recognise(&bytes)?;
-        let engine = sandbox.engine().clone();
-        let (sha256, compiled) = tokio::task::spawn_blocking(move || {
-            let sha256 = hex(&Sha256::digest(&bytes));
-            (sha256, Compiled::new(&engine, &bytes))
-        })
-        .await
-        .map_err(|error| LoadError::Interrupted(error.to_string()))?;
-        let compiled = compiled.map_err(|error| LoadError::NotAComponent(first_line(&error)))?;
+        let sha256 = hex(&Sha256::digest(&bytes));
+        let artifact = sandbox.artifact(&sha256, bytes).await?;
+        Self::of(sandbox, sha256, &artifact, grants).await
+    }
 
+    /// Makes a component of what it was compiled to.
+    #[expect(
+        unsafe_code,
+        reason = "an Artifact is only ever what this host compiled: see its makers"
+    )]
+    async fn of(
+        sandbox: &Sandbox,
+        sha256: String,
+        artifact: &Artifact,
+        grants: Grants,
+    ) -> Result<Self, LoadError> {
+        // SAFETY: the bytes come from `Engine::precompile_component`, in this process
+        // or in one that this program began for it, or were sealed by this host.
+        let compiled = unsafe { Compiled::deserialize(sandbox.engine(), artifact.code()) };
+        let compiled = compiled.map_err(|error| LoadError::of_artifact(first_line(&error)))?;
         check_names(sandbox, &compiled, grants)?;
         let pre = sandbox
             .linker(grants)
@@ -124,13 +156,28 @@ impl Component {
             .map_err(|error| LoadError::wrong_type("imports".into(), &error))?;
         let mut component = Self {
             exports: Exports::of(&pre)?,
-            share: Arc::new(Semaphore::new((sandbox.limits().calls / 4).max(1))),
+            share: Arc::new(Semaphore::new(sandbox.limits().share())),
+            limits: sandbox.limits().of_strangers(),
             pre,
             sha256,
             description: String::new(),
+            reads_secrets: imports_secrets(sandbox, &compiled),
         };
         component.description = component.describe(sandbox).await?;
         Ok(component)
+    }
+
+    /// The limits that its calls run under.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Gives it the limits of the connector that it is.
+    #[must_use]
+    pub fn limited(mut self, limits: Limits) -> Self {
+        self.share = Arc::new(Semaphore::new(limits.share()));
+        self.limits = limits;
+        self
     }
 
     /// The manifest as the component gave it: JSON text, not yet checked.
@@ -143,6 +190,11 @@ impl Component {
         &self.sha256
     }
 
+    /// True if it imports the interface that shows secrets in clear.
+    pub fn reads_secrets(&self) -> bool {
+        self.reads_secrets
+    }
+
     /// True if the component exports the interface.
     pub fn has(&self, interface: Interface) -> bool {
         self.exports.has(interface)
@@ -151,8 +203,8 @@ impl Component {
     /// Compares all types, then asks twice for the manifest, with stand-ins for
     /// everything that the component imports.
     async fn describe(&self, sandbox: &Sandbox) -> Result<String, LoadError> {
-        let guest = || Guest::stand_in(Arc::new(Nothing), sandbox.limits());
-        let wall = sandbox.limits().wall;
+        let guest = || Guest::stand_in(Arc::new(Nothing), &self.limits);
+        let wall = self.limits.wall;
         run(sandbox, self, guest(), wall, async |running| {
             self.exports.check(&mut running.store, &running.instance)
         })
@@ -177,6 +229,16 @@ impl Component {
 }
 
 impl LoadError {
+    /// What is wrong with machine code of ours. The engine compares what the component
+    /// begins with with its pool only now, and has no type for that error.
+    fn of_artifact(text: String) -> Self {
+        if text.contains("pooling allocator") {
+            Self::DoesNotFit(text)
+        } else {
+            Self::Interrupted(text)
+        }
+    }
+
     pub(crate) fn wrong_type(what: String, error: &wasmtime::Error) -> Self {
         Self::WrongType {
             what,
@@ -198,6 +260,12 @@ fn recognise(bytes: &[u8]) -> Result<(), LoadError> {
         }
         _ => refuse("it is not WebAssembly"),
     }
+}
+
+fn imports_secrets(sandbox: &Sandbox, compiled: &Compiled) -> bool {
+    let kind = compiled.component_type();
+    let mut imports = kind.imports(sandbox.engine());
+    imports.any(|(name, _)| guest::is_secrets(name))
 }
 
 /// Imports that are offered, and exports of this version.
@@ -238,7 +306,7 @@ fn check_names(sandbox: &Sandbox, compiled: &Compiled, grants: Grants) -> Result
     Ok(())
 }
 
-fn first_line(error: &wasmtime::Error) -> String {
+pub(crate) fn first_line(error: &wasmtime::Error) -> String {
     let text = format!("{error:#}");
     text.lines()
         .next()

@@ -15,10 +15,12 @@ use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::p2::bindings;
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::contract::{self, http, imports, secrets, state};
 use crate::exports;
 use crate::limits::{Exhausted, Limits};
+use crate::wasi_http::{self, Exchanges, Outgoing};
 use crate::{Host, LogLevel, MacAlgorithm, Scope, SlotError};
 
 /// WASI interfaces that are offered, without their versions.
@@ -41,6 +43,8 @@ const WASI: &[&str] = &[
     "wasi:cli/terminal-stdin",
     "wasi:cli/terminal-stdout",
     "wasi:cli/terminal-stderr",
+    "wasi:http/types",
+    "wasi:http/outgoing-handler",
 ];
 
 /// Interfaces of the contract that are offered.
@@ -73,6 +77,9 @@ pub(crate) struct Guest {
     pub(crate) memory: MemoryLimiter,
     parallel_requests: usize,
     log: LogBudget,
+    outgoing: Outgoing,
+    /// Taken by the call.
+    pub(crate) exchanges: Option<Exchanges>,
 }
 
 impl Guest {
@@ -111,6 +118,7 @@ impl Guest {
     fn with_wasi(host: Arc<dyn Host>, limits: &Limits, wasi: WasiCtx, log: LogBudget) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
+        let (outgoing, exchanges) = wasi_http::outgoing(host.clone(), log.clone(), limits);
         Self {
             host,
             wasi,
@@ -124,6 +132,8 @@ impl Guest {
             },
             parallel_requests: limits.parallel_requests,
             log,
+            outgoing,
+            exchanges: Some(exchanges),
         }
     }
 }
@@ -134,6 +144,12 @@ impl WasiView for Guest {
             ctx: &mut self.wasi,
             table: &mut self.table,
         }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.outgoing.view(&mut self.table)
     }
 }
 
@@ -177,6 +193,7 @@ pub(crate) fn link_secrets(linker: &mut Linker<Guest>) -> Result<()> {
 /// Links everything that is offered to all.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> Result<()> {
     link_wasi(linker)?;
+    wasi_http::link(linker)?;
     imports::http::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?;
     imports::credential::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?;
     imports::app::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?;
@@ -357,7 +374,7 @@ impl ResourceLimiter for MemoryLimiter {
 
 /// Passes log lines on until the call's budget is used up, then says so once.
 #[derive(Clone)]
-struct LogBudget {
+pub(crate) struct LogBudget {
     host: Arc<dyn Host>,
     left: Arc<AtomicUsize>,
     said_so: Arc<AtomicBool>,
@@ -372,7 +389,7 @@ impl LogBudget {
         }
     }
 
-    fn write(&self, level: LogLevel, message: &str) {
+    pub(crate) fn write(&self, level: LogLevel, message: &str) {
         // A short line costs the host more than its bytes.
         let cost = message.len().max(64);
         match self.left.load(Ordering::Relaxed).checked_sub(cost) {
@@ -442,6 +459,10 @@ impl wasmtime_wasi::p2::Pollable for LineWriter {
 
 impl wasmtime_wasi::p2::OutputStream for LineWriter {
     fn write(&mut self, bytes: Bytes) -> wasmtime_wasi::p2::StreamResult<()> {
+        if bytes.len() > Self::LONGEST {
+            let text = "more was written than `check-write` allows";
+            return Err(wasmtime_wasi::p2::StreamError::trap(text));
+        }
         for byte in bytes {
             if byte == b'\n' || self.line.len() >= Self::LONGEST {
                 self.flush_line();

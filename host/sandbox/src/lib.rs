@@ -6,9 +6,10 @@
 //! component that is linked once, when it is loaded.
 //!
 //! What a guest can reach is exactly what [`Host`] offers plus WASI's clocks,
-//! random and stdio; files, sockets, arguments and environment are not linked,
-//! and a component that imports them is refused when it is loaded. Secrets in
-//! clear are linked for components only that were loaded with [`Grants`].
+//! random and stdio; WASI's outgoing HTTP leads to [`Host`] too. Files, sockets,
+//! arguments and environment are not linked, and a component that imports them is
+//! refused when it is loaded. Secrets in clear are linked for components only that
+//! were loaded with [`Grants`].
 //!
 //! What a guest can use up is bounded by [`Limits`]: memory by the store's
 //! resource limiter, CPU by thread time summed around each poll of the call
@@ -16,23 +17,28 @@
 //! around the whole call. Calls queue for a slot; none fails for lack of one
 //! before its queue time is over.
 //!
+//! Strangers' code is compiled in a process of its own, see `compiler`.
+//!
 //! This crate must never make a network request, read a file or hold a secret.
 
 mod call;
 mod caller;
+mod compiler;
 mod component;
 mod contract;
 mod exports;
 mod guest;
 mod limits;
 mod meter;
+mod wasi_http;
 
 pub use call::CallError;
 pub use caller::Caller;
+pub use compiler::{Compiler, Shelf, compile_here};
 pub use component::{Component, Grants, LoadError};
 pub use contract::*;
 pub use exports::Interface;
-pub use limits::{Exhausted, Limits};
+pub use limits::{Different, Exhausted, Limits};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +50,7 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
 };
 
+use crate::compiler::Kept;
 use crate::guest::Guest;
 
 /// How often running guests are interrupted so that their use of CPU can be
@@ -68,6 +75,14 @@ pub enum Scope {
 pub trait Host: Send + Sync + 'static {
     /// Sends one HTTP request under the connector's policy.
     async fn send(&self, request: http::Request) -> Result<http::Response, http::Failure>;
+
+    /// The secrets that a request to this URL carries if it can't name any, as those of
+    /// a guest's own HTTP library can't: the placements of the credential's auth method
+    /// whose slots are bound to the URL's host.
+    fn placements(&self, url: &str) -> Vec<http::Placement> {
+        let _ = url;
+        Vec::new()
+    }
 
     /// Reads a public field.
     fn field(&self, scope: Scope, name: &str) -> Option<String>;
@@ -130,6 +145,8 @@ pub struct Sandbox {
     slots: Arc<Semaphore>,
     limits: Limits,
     pooled: bool,
+    compiler: Option<Compiler>,
+    kept: Option<Kept>,
 }
 
 /// The engine could not be made on this machine.
@@ -162,7 +179,24 @@ impl Sandbox {
             linker,
             limits,
             pooled,
+            compiler: None,
+            kept: None,
         })
+    }
+
+    /// Lets this program compile, in a process of its own for each component. Without
+    /// one, this process does.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(compiler);
+        self
+    }
+
+    /// Keeps what was compiled on this shelf, sealed with this key.
+    #[must_use]
+    pub fn with_shelf(mut self, shelf: Box<dyn Shelf>, key: Vec<u8>) -> Self {
+        self.kept = Some(Kept { shelf, key });
+        self
     }
 
     /// The limits that calls run under.

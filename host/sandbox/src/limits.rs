@@ -1,6 +1,7 @@
 //! What one call may use up. Numbers have their reasons beside them; every one
 //! is configuration.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -42,11 +43,91 @@ pub struct Limits {
     pub log_bytes: usize,
     /// Size of a component file in bytes.
     pub component_bytes: usize,
+    /// Memory that compiling a component may take, in bytes, and how long.
+    pub compile_memory: u64,
+    /// See `compile_memory`.
+    #[serde(with = "humantime_serde")]
+    pub compile: Duration,
     /// Pool slots kept warm, and the bytes of memory kept resident in each:
     /// together at most 32 MiB.
     pub warm_slots: u32,
     /// See `warm_slots`.
     pub keep_resident: usize,
+    /// Calls of one connector that run at once; 0: a quarter of `calls`.
+    pub calls_per_connector: usize,
+    /// What is different for one connector, by its app key.
+    pub connectors: BTreeMap<String, Different>,
+}
+
+/// Limits that a connector can have of its own, as a table with what differs.
+macro_rules! different {
+    ($($(#[$meta:meta])* $name:ident: $kind:ty,)+) => {
+        /// What a connector's limits differ in; see [`Limits`] for each.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Different {
+            $(
+                #[serde(skip_serializing_if = "Option::is_none")]
+                $(#[$meta])*
+                #[doc = concat!("[`Limits::", stringify!($name), "`]")]
+                pub $name: Option<$kind>,
+            )+
+        }
+
+        impl Limits {
+            /// The limits of one connector's calls.
+            #[must_use]
+            pub fn of(&self, key: &str) -> Self {
+                let mut limits = self.clone();
+                if let Some(different) = self.connectors.get(key) {
+                    $(if let Some(limit) = different.$name {
+                        limits.$name = limit;
+                    })+
+                }
+                limits
+            }
+        }
+    };
+}
+
+different! {
+    memory: usize,
+    table_elements: usize,
+    #[serde(with = "humantime_serde::option")]
+    cpu: Duration,
+    #[serde(with = "humantime_serde::option")]
+    wall: Duration,
+    #[serde(with = "humantime_serde::option")]
+    wall_page: Duration,
+    parallel_requests: usize,
+    host_call_bytes: usize,
+    handles: usize,
+    log_bytes: usize,
+    calls_per_connector: usize,
+}
+
+impl Limits {
+    /// Those of a component that has not said yet which connector it is: as much as
+    /// any may have.
+    pub(crate) fn of_strangers(&self) -> Self {
+        let mut limits = self.clone();
+        for different in self.connectors.values() {
+            limits.memory = limits.memory.max(different.memory.unwrap_or_default());
+            let elements = different.table_elements.unwrap_or_default();
+            limits.table_elements = limits.table_elements.max(elements);
+            limits.cpu = limits.cpu.max(different.cpu.unwrap_or_default());
+            limits.handles = limits.handles.max(different.handles.unwrap_or_default());
+        }
+        limits
+    }
+
+    /// Calls of one connector that run at once.
+    pub(crate) fn share(&self) -> usize {
+        match self.calls_per_connector {
+            0 => (self.calls / 4).max(1),
+            share => share,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -66,8 +147,12 @@ impl Default for Limits {
             handles: 1000,
             log_bytes: 256 * 1024,
             component_bytes: 16 * MIB,
+            compile_memory: 1024 * MIB as u64,
+            compile: Duration::from_secs(60),
             warm_slots: 16,
             keep_resident: 2 * MIB,
+            calls_per_connector: 0,
+            connectors: BTreeMap::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! its connectors are loaded. As long as one environment's database answers there
 //! is somebody to serve; those that don't are named.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -31,11 +32,9 @@ pub(crate) async fn ready(State(host): State<Arc<Host>>) -> Result<Json<Value>, 
         return Err(ApiError::store_unavailable(format_args!("{name}: {error}")));
     }
     let failed: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
-    let connectors: Vec<String> = host
-        .connectors
-        .registry()
-        .all()
-        .iter()
+    let of_each = environments.iter().map(|one| host.connectors.all(one));
+    let connectors: BTreeSet<String> = of_each
+        .flatten()
         .map(|connector| connector.key().to_owned())
         .collect();
     let mut shown = json!({"status": "ok", "connectors": connectors});

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use rollout_catalog::{Catalog, Category};
-use rollout_connectors::{Connector, Connectors, Environments, Live};
+use rollout_connectors::{Connector, Connectors, Environment, Environments, Live};
 use rollout_sync::Writer;
 use utoipa_swagger_ui::Config;
 
@@ -64,9 +64,13 @@ impl Host {
     }
 
     /// The connector of an account.
-    pub(crate) fn connector(&self, live: &Live) -> Result<Arc<Connector>, ApiError> {
+    pub(crate) fn connector(
+        &self,
+        environment: &Environment,
+        live: &Live,
+    ) -> Result<Arc<Connector>, ApiError> {
         let key = &live.credential.app_key;
-        self.connectors.registry().get(key).ok_or_else(|| {
+        self.connectors.find(environment, key).ok_or_else(|| {
             ApiError::connector_failed(format_args!("the connector `{key}` is not loaded"))
         })
     }

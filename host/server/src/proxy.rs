@@ -57,7 +57,7 @@ pub(crate) async fn pass(
     let target = target(uri.path(), uri.query()).ok_or_else(ApiError::unknown_route)?;
     let headers = passed_on(request.headers());
     let body = read_bytes(request, host.settings.body_bytes).await?;
-    let connector = host.connector(&live)?;
+    let connector = host.connector(&asker.environment, &live)?;
     let request = ProxyRequest {
         method: method.as_str().to_owned(),
         target,

@@ -3,6 +3,7 @@
 //! One set of handlers serves every entity of the catalogue. Reads come from the
 //! store; writes go through the connector and are in the store when they return.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -64,7 +65,7 @@ impl Resource {
         let entity = entity.ok_or_else(ApiError::unknown_route)?;
         let live = asker.account(headers).await?;
         Ok(Self {
-            connector: host.connector(&live)?,
+            connector: host.connector(&asker.environment, &live)?,
             asker,
             live,
             entity,
@@ -86,14 +87,9 @@ impl Resource {
             return Ok(offer);
         }
         let on_collection = matches!(ask, Ask::Verb(Verb::List | Verb::Create));
-        let verbs: &[(Verb, &str)] = match (ask, on_collection) {
-            (Ask::Operation(_), _) => &[],
-            (_, true) => &[(Verb::List, "GET"), (Verb::Create, "POST")],
-            (_, false) => &[
-                (Verb::Get, "GET"),
-                (Verb::Update, "PUT"),
-                (Verb::Delete, "DELETE"),
-            ],
+        let verbs = match ask {
+            Ask::Operation(_) => &[],
+            Ask::Verb(_) => methods(on_collection),
         };
         let allowed: Vec<&str> = verbs
             .iter()
@@ -172,6 +168,39 @@ impl Resource {
     }
 }
 
+/// The methods of a collection's path, or of a record's.
+fn methods(on_collection: bool) -> &'static [(Verb, &'static str)] {
+    match on_collection {
+        true => &[(Verb::List, "GET"), (Verb::Create, "POST")],
+        false => &[
+            (Verb::Get, "GET"),
+            (Verb::Update, "PUT"),
+            (Verb::Delete, "DELETE"),
+        ],
+    }
+}
+
+/// Refuses a method that no entity has, and says which this one has.
+pub(crate) async fn other_method(
+    State(host): State<Arc<Host>>,
+    Extension(category): Extension<Category>,
+    Path(path): Path<HashMap<String, String>>,
+) -> ApiError {
+    let entity = path.get("entity");
+    let entity = entity.and_then(|path| host.catalog().entity(category, path));
+    let Some(entity) = entity else {
+        return ApiError::unknown_route();
+    };
+    let verbs = methods(!path.contains_key("id")).iter();
+    let verbs = verbs.filter(|(verb, _)| entity.verbs.contains(verb));
+    let methods: Vec<&str> = verbs.map(|(_, method)| *method).collect();
+    let error = ApiError::method_not_allowed();
+    match HeaderValue::from_str(&methods.join(", ")) {
+        Ok(methods) => error.header(ALLOW, methods),
+        Err(_) => error,
+    }
+}
+
 /// A page of records, newest first.
 pub(crate) async fn list(
     State(host): State<Arc<Host>>,
@@ -181,11 +210,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let resource = Resource::of(&host, category, &path, request.headers()).await?;
     resource.offer(Ask::Verb(Verb::List))?;
-    let allow_partial = request
-        .headers()
-        .get(PARTIAL)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
-    let partial = resource.ready(&host, allow_partial)?;
+    let partial = resource.ready(&host, allow_partial(request.headers())?)?;
 
     let query = Query::of(request.uri())?;
     let (entity, live) = (&resource.entity, &resource.live);
@@ -359,7 +384,7 @@ pub(crate) async fn read(
 ) -> Result<Response, ApiError> {
     let resource = Resource::of(&host, category, &path, request.headers()).await?;
     resource.offer(Ask::Verb(Verb::Get))?;
-    resource.ready(&host, false)?;
+    resource.ready(&host, allow_partial(request.headers())?)?;
     let store = resource.asker.environment.store();
     let record = store
         .get_json(&resource.live.credential.id, &resource.entity, &id)
@@ -475,6 +500,21 @@ fn operation<'a>(
             Err(_) => error,
         }
     })
+}
+
+/// Whether the client takes what is there while the first sync goes on.
+fn allow_partial(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let Some(value) = headers.get(PARTIAL) else {
+        return Ok(false);
+    };
+    let value = value.as_bytes();
+    match value.eq_ignore_ascii_case(b"true") {
+        true => Ok(true),
+        false if value.eq_ignore_ascii_case(b"false") => Ok(false),
+        false => Err(ApiError::invalid_request(
+            "X-Rollout-Allow-Partial must be true or false",
+        )),
+    }
 }
 
 /// The client's name for a write, under which it is done once.

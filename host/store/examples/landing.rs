@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rollout_catalog::{Catalog, Category, Entity};
 use rollout_store::{
     Credential, CredentialStatus, Cursor, Databases, EnvStore, Lease, ListQuery, Location, Migrate,
-    Narrow, Page, Record, ReferenceIds, SYNC, Schedule, SyncPhase, SyncStatus, new_credential_id,
+    Narrow, Page, Place, Record, ReferenceIds, SYNC, Schedule, SyncPhase, SyncStatus, new_credential_id,
 };
 use rollout_test_postgres::{Options, Server};
 use sqlx::Connection as _;
@@ -125,7 +125,10 @@ async fn main() -> Outcome<()> {
     let middle = people / 2;
     let plain = ListQuery::new(&credential.id, view, 100);
     let after = ListQuery {
-        after: Some(i64::try_from(middle)?),
+        after: Some(Place {
+            seq: i64::try_from(middle)?,
+            value: None,
+        }),
         ..plain.clone()
     };
     let email = ListQuery {
@@ -151,7 +154,12 @@ async fn main() -> Outcome<()> {
         offset: 10_000,
         ..plain.clone()
     };
+    let sorted = ListQuery {
+        sort: Some(view.sort("-lastName")?),
+        ..plain.clone()
+    };
     for (name, query, rounds) in [
+        ("100 people, sorted by name", &sorted, 20),
         ("100 people, first page", &plain, 500),
         ("100 people, from the middle", &after, 500),
         ("100 people at offset 10000", &offset, 100),

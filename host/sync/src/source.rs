@@ -42,7 +42,7 @@ impl Source {
         entity: &str,
     ) -> Result<Self, String> {
         let key = &live.credential.app_key;
-        let connector = connectors.registry().get(key);
+        let connector = connectors.find(environment, key);
         let connector = connector.ok_or_else(|| format!("the connector `{key}` is not loaded"))?;
         let known = connectors.catalog().by_name(entity).cloned();
         let entity = known.ok_or_else(|| format!("the catalogue has no {entity}"))?;

@@ -26,10 +26,9 @@ impl Query {
         let mut pairs = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decoded(name)
-                .ok_or_else(|| ApiError::invalid_query(name, "is not valid UTF-8 text"))?;
-            let value = decoded(value)
-                .ok_or_else(|| ApiError::invalid_query(&name, "is not valid UTF-8 text"))?;
+            let name = decoded(name).map_err(|problem| ApiError::invalid_query(name, problem))?;
+            let value =
+                decoded(value).map_err(|problem| ApiError::invalid_query(&name, problem))?;
             pairs.push((name, value));
         }
         Ok(Query(pairs))
@@ -54,9 +53,12 @@ impl Query {
             return Ok(None);
         };
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        match text.parse::<u64>() {
-            Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
-            _ => Err(unusable(name, bounds(&range), text)),
+        // More digits than we count to are a number all the same.
+        let number = text.parse::<u64>().unwrap_or(u64::MAX);
+        if digits && range.contains(&number) {
+            Ok(Some(number))
+        } else {
+            Err(unusable(name, bounds(&range), text))
         }
     }
 
@@ -122,13 +124,17 @@ fn bounds(range: &impl RangeBounds<u64>) -> String {
     }
 }
 
-fn decoded(text: &str) -> Option<String> {
+fn decoded(text: &str) -> Result<String, &'static str> {
     let spaced = if text.contains('+') {
         Cow::Owned(text.replace('+', " "))
     } else {
         Cow::Borrowed(text)
     };
-    let text = percent_decode_str(&spaced).decode_utf8().ok()?;
+    let text = percent_decode_str(&spaced).decode_utf8();
+    let text = text.map_err(|_| "is not valid UTF-8 text")?;
     // No database takes it, and nothing we compare with contains it.
-    (!text.contains('\0')).then(|| text.into_owned())
+    if text.contains('\0') {
+        return Err("holds the character U+0000");
+    }
+    Ok(text.into_owned())
 }

@@ -161,11 +161,11 @@ impl Control {
             .await
     }
 
-    /// Has an environment, or all without a line of their own, use an installed
-    /// version. [`StoreError::NotFound`] if it is not installed.
+    /// Has these environments use an installed version; none stands for all without a
+    /// line of their own. [`StoreError::NotFound`] if it is not installed.
     pub async fn use_connector(
         &self,
-        environment: Option<&str>,
+        environments: &[Option<&str>],
         key: &str,
         version: &str,
     ) -> Result<()> {
@@ -179,7 +179,9 @@ impl Control {
         if there.is_none() {
             return Err(StoreError::NotFound("version of this connector"));
         }
-        use_version(&mut tx, environment, key, version).await?;
+        for environment in environments {
+            use_version(&mut tx, *environment, key, version).await?;
+        }
         self.db.commit(tx).await
     }
 

@@ -108,7 +108,7 @@ async fn one_goes_back_to_the_version_before() {
 
     let dev = Some("dev");
     control
-        .use_connector(dev, "tiny-crm", "1.0.0")
+        .use_connector(&[dev], "tiny-crm", "1.0.0")
         .await
         .unwrap();
     assert_eq!(
@@ -120,7 +120,7 @@ async fn one_goes_back_to_the_version_before() {
     assert_eq!(back, None);
     assert_eq!(uses(&control).await.len(), 1);
     for (environment, key, version) in [(dev, "tiny-crm", "3.0.0"), (None, "other", "1.0.0")] {
-        let missing = control.use_connector(environment, key, version).await;
+        let missing = control.use_connector(&[environment], key, version).await;
         assert!(matches!(missing, Err(StoreError::NotFound(_))));
     }
     for (environment, key) in [(dev, "tiny-crm"), (None, "other")] {

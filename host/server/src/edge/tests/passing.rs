@@ -190,7 +190,8 @@ async fn a_page_can_read_answers_and_errors() {
             .unwrap();
         assert_eq!(
             exposed,
-            "X-Request-Id, Retry-After, X-Rollout-Credential-Status"
+            "X-Request-Id, Retry-After, X-Rollout-Credential-Status, X-Rollout-Ignored-Fields, \
+             X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
         );
     }
     assert!(
