@@ -9,7 +9,7 @@ use crate::fixtures::within;
 use crate::misbehaving_stage::{PLANTED, connect, outcome, stage, try_connect};
 
 /// Modes, and what the host says of them.
-const ENDS: [(&str, &str); 9] = [
+const ENDS: [(&str, &str); 13] = [
     (
         "endless-loop",
         "the connector reached its CPU limit of 500 ms",
@@ -30,6 +30,13 @@ const ENDS: [(&str, &str); 9] = [
         "too-many-items",
         "it has 20000 records, and a page may have 10000",
     ),
+    (
+        "million-items",
+        "the connector reached its memory limit of 64 MiB",
+    ),
+    ("state-keys", "a credential has at most 64 state keys"),
+    ("state-value", "a state value has at most 64 KiB"),
+    ("state-flood", "the connector reached its"),
     ("no-such-mode", "there is no mode `no-such-mode`"),
 ];
 
@@ -158,17 +165,19 @@ async fn floods_of_the_log_are_cut_off() {
 #[tokio::test]
 async fn a_flood_of_requests_ends_at_the_calls_budget() {
     let stage = stage().await;
-    let client = stage.host.client("request-flood");
-    let account = connect(&client, "request-flood", &[]).await;
-    let log = crate::fixtures::until("the budget is named", async || {
-        let log = stage.host.log();
-        let own =
-            |line: &&str| line.contains(account.credential()) && line.contains("a sync stopped");
-        log.lines().find(own).map(str::to_owned)
-    })
-    .await;
-    assert!(
-        log.contains("the host's budget for this app is used up"),
-        "{log}"
-    );
+    for mode in ["request-flood", "requests-in-a-row"] {
+        let account = connect(&stage.host.client(mode), mode, &[]).await;
+        let log = crate::fixtures::until("the budget is named", async || {
+            let log = stage.host.log();
+            let own = |line: &&str| {
+                line.contains(account.credential()) && line.contains("a sync stopped")
+            };
+            log.lines().find(own).map(str::to_owned)
+        })
+        .await;
+        assert!(
+            log.contains("the host's budget for this app is used up"),
+            "{mode}: {log}"
+        );
+    }
 }

@@ -36,7 +36,36 @@ async fn only_the_manifests_hosts_are_called() {
         ("https://2130706433/v1", "hosts are called by name only"),
         ("https://0x7f.1/v1", "hosts are called by name only"),
         ("https://0177.0.0.1/v1", "hosts are called by name only"),
+        ("https://127.1/v1", "hosts are called by name only"),
+        ("https://0x7f000001/v1", "hosts are called by name only"),
+        ("https://017700000001/v1", "hosts are called by name only"),
+        ("https://0.0.0.0/v1", "hosts are called by name only"),
+        (
+            "https://169.254.169.254/latest",
+            "hosts are called by name only",
+        ),
+        ("https://[fd00::1]/v1", "hosts are called by name only"),
+        ("https://[::]/v1", "hosts are called by name only"),
+        (
+            "https://[64:ff9b::7f00:1]/v1",
+            "hosts are called by name only",
+        ),
+        ("https://127.0.0.1./v1", "denied"),
+        ("https://１２７.0.0.1/v1", "denied"),
+        ("https://127。0。0。1/v1", "denied"),
+        ("https://127.0.0.1.nip.io/v1", "is not in the manifest"),
         ("https://localhost/v1", "is not in the manifest"),
+        ("https://api.followupboss.com%2eevil.example/v1", "denied"),
+        ("https://api.followupboss.com\\@evil.example/v1", "denied"),
+        ("https://api.followupboss.com#@evil.example/v1", "denied"),
+        ("https://api.fоllowupboss.com/v1", "denied"),
+        ("ws://api.followupboss.com/v1", "only `https` is allowed"),
+        (
+            "gopher://api.followupboss.com/v1",
+            "only `https` is allowed",
+        ),
+        ("javascript:alert(1)", "denied"),
+        ("data:text/plain,x", "denied"),
         (
             "https://key@api.followupboss.com/v1/people",
             "has a user name or password",
@@ -99,7 +128,7 @@ async fn a_refusal_is_shown_where_it_belongs() {
 async fn headers_are_not_smuggled() {
     let stage = stage().await;
     let came = attempts("smuggled-headers", &[]).await;
-    assert_eq!(came.len(), 12);
+    assert_eq!(came.len(), 17);
     for (name, came) in &came {
         assert!(came.contains("the host denied a request"), "{name}: {came}");
     }

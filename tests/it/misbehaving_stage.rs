@@ -7,6 +7,7 @@ use rollout_test_apps::follow_up_boss::{AccountConfig, Config, Dataset, Simulato
 use serde_json::{Value, json};
 
 use crate::fixtures::{Answer, Client, HostUnderTest, Setup, Shared, Stage, app_of, until};
+use crate::misbehaving_app;
 
 /// An API key that no other text contains by accident.
 pub const PLANTED: &str = "fka_0planted/Key+with=odd-chars~7hW2mQ9xZ4tLcV8r";
@@ -22,7 +23,11 @@ pub async fn stage() -> &'static Stage {
     STAGE
         .get(|| async {
             let app = simulator();
-            let setup = impatient(Setup::against(&app));
+            let bad = misbehaving_app::serve();
+            let setup = impatient(Setup::against(&app)).set(
+                "dev.upstreams.\"https://app.followupboss.com\"",
+                format!("http://127.0.0.1:{bad}"),
+            );
             let host = HostUnderTest::start(setup).await;
             Stage { app, host }
         })

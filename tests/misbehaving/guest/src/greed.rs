@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use rollout_connector::{Error, Item, Page, Request, log, send_all};
+use rollout_connector::{Error, Item, Page, Request, log, send_all, state};
 
 pub(crate) fn endless_loop() -> ! {
     let mut turns: u64 = 0;
@@ -77,6 +77,39 @@ pub(crate) fn request_flood() -> Result<Page, Error> {
         answer?;
     }
     one_person()
+}
+
+/// The same, one after the other.
+pub(crate) fn requests_in_a_row() -> Result<Page, Error> {
+    for _ in 0..400 {
+        Request::get("https://api.followupboss.com/v1/identity")
+            .authenticate()
+            .send()?;
+    }
+    one_person()
+}
+
+/// More stored values than a connector may have.
+pub(crate) fn state_keys() -> Result<Page, Error> {
+    for number in 0..1000 {
+        state::set(&format!("key-{number}"), &number, None)?;
+    }
+    one_person()
+}
+
+/// A stored value of a megabyte.
+pub(crate) fn state_value() -> Result<Page, Error> {
+    state::set("large", &"x".repeat(1 << 20), None)?;
+    one_person()
+}
+
+/// Stores one value again and again.
+pub(crate) fn state_flood() -> Result<Page, Error> {
+    let mut number: u64 = 0;
+    loop {
+        number += 1;
+        state::set("flood", &number, None)?;
+    }
 }
 
 fn one_person() -> Result<Page, Error> {

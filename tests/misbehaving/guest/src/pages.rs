@@ -37,6 +37,10 @@ pub(crate) fn too_many_items() -> Result<Page, Error> {
     Page::last((0..20_000).map(Item::new).collect(), &())
 }
 
+pub(crate) fn million_items() -> Result<Page, Error> {
+    Page::last((0..1_000_000).map(Item::new).collect(), &())
+}
+
 /// Bodies that are not what the catalogue says, among two that are.
 pub(crate) fn documents() -> Result<Page, Error> {
     let deep = format!("{{\"customDeep\":{}{}}}", "[".repeat(100), "]".repeat(100));

@@ -39,6 +39,13 @@ pub(crate) fn urls(urls: &[String]) -> Vec<Attempt> {
         .collect()
 }
 
+/// Without a secret, and with little patience.
+pub(crate) fn visits(urls: &[String]) -> Vec<Attempt> {
+    urls.iter()
+        .map(|url| (url.clone(), Request::get(url).timeout_ms(500)))
+        .collect()
+}
+
 pub(crate) fn smuggled_headers() -> Vec<Attempt> {
     [
         ("crlf", "X-Note", "a\r\nX-System: smuggled"),
@@ -51,6 +58,10 @@ pub(crate) fn smuggled_headers() -> Vec<Attempt> {
         ("connection", "Connection", "X-System"),
         ("transfer-encoding", "Transfer-Encoding", "chunked"),
         ("content-length", "Content-Length", "0"),
+        ("keep-alive", "Keep-Alive", "timeout=3600"),
+        ("te", "TE", "trailers"),
+        ("trailer", "Trailer", "X-System"),
+        ("upgrade", "Upgrade", "h2c"),
         ("proxy", "Proxy-Authorization", "Basic c211Z2dsZWQ6"),
         ("override", "X-HTTP-Method-Override", "DELETE"),
     ]
@@ -58,7 +69,19 @@ pub(crate) fn smuggled_headers() -> Vec<Attempt> {
         let request = Request::get(PEOPLE).authenticate().header(name, value);
         (attempt.to_owned(), request)
     })
-    .into()
+    .into_iter()
+    .chain([two_lengths()])
+    .collect()
+}
+
+/// Two lengths of one body: what comes after the shorter would be a request of its own.
+fn two_lengths() -> Attempt {
+    let mut request = Request::post(PEOPLE)
+        .authenticate()
+        .header("Content-Length", "4")
+        .header("content-length", "30");
+    request.body = Some(b"smug\r\n\r\nGET /v1/me HTTP/1.1".to_vec());
+    ("two-lengths".to_owned(), request)
 }
 
 /// The slot `apiKey` everywhere but where the manifest binds it.
