@@ -181,3 +181,41 @@ async fn a_refusal_names_the_line_that_repairs() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_request_that_names_no_slots_takes_those_of_its_host() {
+    let placements = |url: &str| grant(policy()).placements(url);
+    let key = placement("key", "", Place::BasicUser);
+    // The optional one has no value.
+    assert_eq!(placements(URL), std::slice::from_ref(&key));
+    for url in [
+        "https://acme.tenant.example.com/v1/people",
+        "https://a.wild.example.com/v1/people",
+        "https://elsewhere.example.com/v1/people",
+        "https://api.example.com.elsewhere.com/v1/people",
+        "http://api.example.com/v1/people",
+        "https://api.example.com:8443/v1/people",
+        "no url",
+    ] {
+        assert_eq!(placements(url), [], "{url}");
+    }
+    // Methods, paths and places are for the request to be refused by.
+    let narrow = Binding {
+        paths: Some(vec!["/v1".into()]),
+        ..binding("key", Place::BasicUser)
+    };
+    let policy = Policy {
+        bindings: vec![narrow],
+        ..policy()
+    };
+    let other = "https://api.example.com/v2/people";
+    let grant = grant(policy);
+    assert_eq!(grant.placements(other), [key]);
+    let request = Request {
+        secrets: grant.placements(other),
+        ..get(other)
+    };
+    let app = App::echoing().await;
+    let refused = denied(app.egress.send(&grant, request).await);
+    assert!(refused.contains("no binding covers it"), "{refused}");
+}
