@@ -11,10 +11,7 @@ pub fn push_text(out: &mut String, text: &str) {
     out.reserve(text.len() + 2);
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest
-        .bytes()
-        .position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-    {
+    while let Some(at) = special(rest.as_bytes()) {
         let (plain, from) = rest.split_at(at);
         out.push_str(plain);
         let mut letters = from.chars();
@@ -35,6 +32,30 @@ pub fn push_text(out: &mut String, text: &str) {
     }
     out.push_str(rest);
     out.push('"');
+}
+
+/// Where the first byte is that a JSON string can't hold as it is. Most texts hold none, so eight are looked at at once.
+fn special(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // The high bit of the lowest byte that is zero, and maybe of some above it.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    let mut passed = 0;
+    let mut rest = bytes;
+    while let Some((eight, tail)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        let quote = zeros(word ^ (ONES * u64::from(b'"')));
+        let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (quote | backslash | control) & HIGH;
+        if found != 0 {
+            return Some(passed + found.trailing_zeros() as usize / 8);
+        }
+        passed += 8;
+        rest = tail;
+    }
+    let ends = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+    Some(passed + rest.iter().position(ends)?)
 }
 
 /// Appends a number in its shortest form, a whole one without a fraction: `450000`, `0.5`, `1e300`. What JSON cannot
@@ -195,6 +216,9 @@ mod tests {
             "quote \" backslash \\ slash /",
             "\u{1}\u{1f}\u{7f}\n\r\t\u{8}\u{c}",
             "naïve 🏡 \u{2028}",
+            "1234567\"",
+            "12345678\\9",
+            "123456789012345\n7 and more than two words",
         ] {
             assert_eq!(serde_json::from_str::<String>(&text(value)).unwrap(), value);
         }

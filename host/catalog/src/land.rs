@@ -243,7 +243,9 @@ fn custom_cell(custom: &BTreeMap<String, String>) -> Cell {
     if custom.is_empty() {
         return Cell::Null;
     }
-    let mut out = String::from("{");
+    let room = |(name, value): (&String, &String)| name.len() + value.len() + 4;
+    let mut out = String::with_capacity(custom.iter().map(room).sum::<usize>() + 2);
+    out.push('{');
     for (name, value) in custom {
         if out.len() > 1 {
             out.push(',');
@@ -254,6 +256,14 @@ fn custom_cell(custom: &BTreeMap<String, String>) -> Cell {
     }
     out.push('}');
     Cell::Json(out)
+}
+
+/// A key or text as databases can hold it.
+fn without_nul(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    }
 }
 
 /// What stands for a field that the app does not have. None for an id that must be there.

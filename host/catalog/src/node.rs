@@ -54,12 +54,17 @@ impl Object {
         Object { members, places }
     }
 
-    /// Where a member is. Documents mostly have their keys in the schema's order, so `expected` is tried first.
+    /// Where a member is. Documents mostly have their keys in the schema's order and lack some, so `expected` and those
+    /// behind it are tried first.
     pub(crate) fn find(&self, name: &str, expected: usize) -> Option<usize> {
-        match self.members.get(expected) {
-            Some(member) if member.name == name => Some(expected),
-            _ => self.places.get(name).copied(),
-        }
+        const AHEAD: usize = 6;
+        let ahead = self.members.get(expected..).unwrap_or_default();
+        let near = ahead
+            .iter()
+            .take(AHEAD)
+            .position(|member| member.name == name);
+        near.map(|at| expected + at)
+            .or_else(|| self.places.get(name).copied())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Member> {
@@ -123,7 +128,17 @@ impl Node {
             _ => Shape::Any(types),
         };
         shape.suits(schema)?;
-        Ok(Node { shape, nullable })
+        let node = Node { shape, nullable };
+        for example in &schema.examples {
+            node.check(example).map_err(|issues| {
+                let issues = issues
+                    .iter()
+                    .map(|one| format!("{} {}", one.pointer, one.message));
+                let issues: Vec<String> = issues.collect();
+                format!("`examples`: {example}: {}", issues.join("; "))
+            })?;
+        }
+        Ok(node)
     }
 
     fn compile_part(schema: &Schema) -> Result<Node, String> {

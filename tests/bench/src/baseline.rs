@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) sql: String,
     pub(crate) credential: String,
     pub(crate) entity: String,
+    /// What the list is filtered by.
+    pub(crate) values: Vec<String>,
     pub(crate) limit: i64,
     /// What stands before and behind the records.
     pub(crate) head: String,
@@ -81,12 +83,13 @@ async fn query(State(state): State<Arc<Queried>>) -> Response {
 }
 
 async fn page(Queried { plan, pool }: &Queried) -> Result<Vec<u8>, sqlx::Error> {
-    let rows = sqlx::query(AssertSqlSafe(plan.sql.as_str()))
+    let mut query = sqlx::query(AssertSqlSafe(plan.sql.as_str()))
         .bind(&plan.credential)
-        .bind(&plan.entity)
-        .bind(plan.limit + 1)
-        .fetch_all(pool)
-        .await?;
+        .bind(&plan.entity);
+    for value in &plan.values {
+        query = query.bind(value);
+    }
+    let rows = query.bind(plan.limit + 1).fetch_all(pool).await?;
     let mut body = Vec::with_capacity(plan.bytes.len() + 64);
     body.extend_from_slice(plan.head.as_bytes());
     for (at, row) in rows

@@ -26,6 +26,9 @@ pub(crate) struct Load {
     /// belong on a command line.
     #[arg(long)]
     pub(crate) headers: PathBuf,
+    /// What to send: a file. Nothing: the request is a GET.
+    #[arg(long)]
+    pub(crate) body: Option<PathBuf>,
     /// Connections at once.
     #[arg(long)]
     pub(crate) clients: usize,
@@ -56,6 +59,11 @@ impl Load {
             .args(["--address", &self.address.to_string(), "--path", &self.path])
             .arg("--headers")
             .arg(&self.headers)
+            .args(
+                self.body
+                    .iter()
+                    .flat_map(|body| [Path::new("--body"), body]),
+            )
             .args([
                 "--clients",
                 &self.clients.to_string(),
@@ -78,10 +86,14 @@ impl Load {
         for _ in 0..self.clients {
             clients.push(Client::connect(self.address).await?);
         }
+        let (method, body, expected) = match &self.body {
+            Some(body) => ("POST", std::fs::read_to_string(body)?, 201),
+            None => ("GET", String::new(), 200),
+        };
         let request = clients
             .first()
             .context("no client")?
-            .request("GET", &self.path, &headers, "");
+            .request(method, &self.path, &headers, &body);
         let (cpu, began) = (process_cpu(), Instant::now());
         let until = began + Duration::from_millis(self.millis);
         let mut tasks = tokio::task::JoinSet::new();
@@ -92,7 +104,7 @@ impl Load {
                 while Instant::now() < until {
                     let asked = Instant::now();
                     let (status, length) = client.count(&request).await?;
-                    ensure!(status == 200, "an answer of status {status}");
+                    ensure!(status == expected, "an answer of status {status}");
                     bytes += length as u64;
                     times.push(u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX));
                 }

@@ -9,6 +9,7 @@ mod first_sync;
 mod instance;
 mod load;
 mod measure;
+mod native;
 mod page;
 mod programs;
 mod reads;
@@ -16,6 +17,7 @@ mod report;
 mod stage;
 mod wire;
 mod work;
+mod writes;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -56,8 +58,10 @@ enum What {
     P1,
     /// A page of people through the connector, against native code.
     P2,
-    /// Reading a page of people over HTTP, against a bare handler.
+    /// Reading pages over HTTP, against a bare handler.
     P3,
+    /// Making records over HTTP, against a native server.
+    P4,
     /// The first sync of an account.
     FirstSync,
     /// Landing pages and claiming jobs, on SQLite and on Postgres.
@@ -73,6 +77,12 @@ enum What {
         /// What they serve.
         plan: PathBuf,
     },
+    /// The server that P4 compares with.
+    #[command(hide = true)]
+    Native {
+        /// Where its app and its database are.
+        setup: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
@@ -84,6 +94,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         What::Baseline { plan } => tokio::runtime::Runtime::new()?.block_on(baseline::serve(plan)),
+        What::Native { setup } => tokio::runtime::Runtime::new()?.block_on(native::serve(setup)),
         _ => compare(&options),
     }
 }
@@ -110,7 +121,7 @@ fn compare(options: &Options) -> Result<()> {
     };
     if let Some(programs) = &programs {
         let wanted: &[What] = match &options.what {
-            What::All => &[What::P1, What::P2, What::P3, What::FirstSync],
+            What::All => &[What::P1, What::P2, What::P3, What::P4, What::FirstSync],
             one => std::slice::from_ref(one),
         };
         for what in wanted {
@@ -118,6 +129,7 @@ fn compare(options: &Options) -> Result<()> {
                 What::P1 => instance::measure(rounds, &programs.component)?,
                 What::P2 => page::measure(rounds, &programs.component)?,
                 What::P3 => instance::runtime()?.block_on(reads::measure(programs, rounds))?,
+                What::P4 => instance::runtime()?.block_on(writes::measure(programs, rounds))?,
                 _ => {
                     let rounds = if people >= 1_000_000 { 1 } else { rounds };
                     instance::runtime()?.block_on(first_sync::measure(programs, rounds, people))?

@@ -1,15 +1,15 @@
-//! P3: a page of people from the store, over HTTP: the host, with its check of
+//! P3: pages of records from the store, over HTTP: the host, with its check of
 //! token and tenant, against a bare handler that runs the same statement and
 //! one that has the bytes.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rollout_catalog::{Catalog, Category};
-use rollout_store::{Databases, EnvStore, ListQuery, Location, Migrate};
+use rollout_store::{Databases, EnvStore, ListQuery, Location, Migrate, Narrow};
 use serde_json::Value;
 
 use crate::baseline::Plan;
@@ -22,84 +22,62 @@ use crate::stage::{App, Stage};
 use crate::wire::Client;
 
 const PEOPLE: u64 = 10_000;
+const NOTES: u64 = 10_000;
 const LIMIT: u32 = 100;
-const PATH: &str = "/crm/api/people?limit=100";
 const WINDOW: Duration = Duration::from_millis(1000);
 const CLIENTS: [usize; 2] = [1, 32];
+
+/// A list that is read.
+struct List {
+    what: &'static str,
+    entity: &'static str,
+    /// The field that it is filtered by; the value is the first note's.
+    filter: Option<&'static str>,
+}
+
+const LISTS: [List; 3] = [
+    List {
+        what: "people",
+        entity: "people",
+        filter: None,
+    },
+    List {
+        what: "notes",
+        entity: "notes",
+        filter: None,
+    },
+    List {
+        what: "notes of a person",
+        entity: "notes",
+        filter: Some("personId"),
+    },
+];
 
 /// A server that is asked.
 struct Server {
     name: &'static str,
     process: Process,
     address: SocketAddr,
-    path: &'static str,
+    path: String,
     headers: PathBuf,
 }
 
 pub(crate) async fn measure(programs: &Programs, rounds: usize) -> Result<Report> {
     let app = App::start(programs, PEOPLE).await?;
+    app.write_notes(NOTES).await?;
     let mut stage = Stage::start(programs, &app).await?;
     let synced = stage.connect().await?;
+    stage.sync(&synced.credential, "notes").await?;
+    let headers = stage.headers(&synced.credential)?;
+    let notes = stage.page(&headers, "/crm/api/notes?limit=1").await?;
+    let note = notes.pointer("/notes/0").context("there are no notes")?;
     drop(app);
 
-    let headers = stage.file("headers");
-    let credential = synced.credential.as_str();
-    let bearer = format!("Bearer {}", stage.token);
-    std::fs::write(
-        &headers,
-        format!("authorization: {bearer}\nx-rollout-credential-id: {credential}\n"),
-    )?;
-    let mut client = Client::connect(stage.address).await?;
-    let shown = [
-        ("authorization", bearer.as_str()),
-        ("x-rollout-credential-id", credential),
-    ];
-    let mut page = client.get(PATH, &shown).await?;
-    // Users, or the last step of the sync, may come a moment later.
-    for _ in 0..100 {
-        if page.status != 409 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        page = client.get(PATH, &shown).await?;
-    }
-    ensure!(page.status == 200, "the host answered {}", page.status);
-    let plan = plan(&stage, credential, String::from_utf8(page.body)?).await?;
-    let file = stage.file("plan.json");
-    std::fs::write(&file, serde_json::to_vec(&plan)?)?;
-    let start = || {
-        let mut command = Command::new(&programs.own);
-        command.arg("baseline").arg(&file);
-        let (child, line) = Child::start_and_read("the baseline", &mut command)?;
-        Ok::<_, anyhow::Error>((child, line.parse::<SocketAddr>()?))
-    };
-    let (queried, query_address) = start()?;
-    let (prebuilt, bytes_address) = start()?;
-    same_records(query_address, &plan).await?;
-
-    let server = |name, child: &Child, address, path| Server {
-        name,
-        process: child.process(),
-        address,
-        path,
-        headers: headers.clone(),
-    };
-    let servers = [
-        server("host", &stage.host, stage.address, PATH),
-        server(
-            "bare handler, same statement",
-            &queried,
-            query_address,
-            "/query",
-        ),
-        server("prebuilt bytes", &prebuilt, bytes_address, "/bytes"),
-    ];
     let mut report = Report {
         id: "P3",
         title: format!(
-            "GET {PATH} from {} rows: {} bytes over kept connections",
-            number(PEOPLE as f64),
-            plan.bytes.len()
+            "GET of {LIMIT} records as JSON from {} people and as many notes, over kept connections",
+            number(PEOPLE as f64)
         ),
         settings: vec![
             format!("{rounds} rounds of {} ms per server and number of clients, interleaved", WINDOW.as_millis()),
@@ -107,30 +85,100 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize) -> Result<Report
         ],
         ..Report::default()
     };
-    for clients in CLIENTS {
-        compare(programs, &servers, clients, rounds, &mut report)?;
+    for list in &LISTS {
+        let value = list.filter.and_then(|field| note.get(field)?.as_str());
+        let path = path(list, value);
+        let page = text(&stage, &headers, &path).await?;
+        let plan = plan(&stage, &synced.credential, list, value, page).await?;
+        let file = stage.file("plan.json");
+        std::fs::write(&file, serde_json::to_vec(&plan)?)?;
+        let start = || {
+            let mut command = Command::new(&programs.own);
+            command.arg("baseline").arg(&file);
+            let (child, line) = Child::start_and_read("the baseline", &mut command)?;
+            Ok::<_, anyhow::Error>((child, line.parse::<SocketAddr>()?))
+        };
+        let (queried, query_address) = start()?;
+        let (prebuilt, bytes_address) = start()?;
+        same_records(query_address, &plan).await?;
+        report.notes.push(format!(
+            "{}: {} bytes a page",
+            list.what,
+            number(plan.bytes.len() as f64)
+        ));
+
+        let server = |name, child: &Child, address, path: &str| Server {
+            name,
+            process: child.process(),
+            address,
+            path: path.to_owned(),
+            headers: headers.clone(),
+        };
+        let servers = [
+            server("host", &stage.host, stage.address, &path),
+            server(
+                "bare handler, same statement",
+                &queried,
+                query_address,
+                "/query",
+            ),
+            server("prebuilt bytes", &prebuilt, bytes_address, "/bytes"),
+        ];
+        for clients in CLIENTS {
+            compare(
+                programs,
+                &servers,
+                (list.what, clients),
+                rounds,
+                &mut report,
+            )?;
+        }
     }
     Ok(report)
+}
+
+fn path(list: &List, value: Option<&str>) -> String {
+    let path = format!("/crm/api/{}?limit={LIMIT}", list.entity);
+    match (list.filter, value) {
+        (Some(field), Some(value)) => format!("{path}&{field}={value}"),
+        _ => path,
+    }
+}
+
+/// The host's answer, byte for byte.
+async fn text(stage: &Stage, headers: &Path, path: &str) -> Result<String> {
+    let headers = std::fs::read_to_string(headers)?;
+    let headers: Vec<(&str, &str)> = headers
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .collect();
+    let page = Client::connect(stage.address)
+        .await?
+        .get(path, &headers)
+        .await?;
+    ensure!(page.status == 200, "the host answered {}", page.status);
+    Ok(String::from_utf8(page.body)?)
 }
 
 fn compare(
     programs: &Programs,
     servers: &[Server; 3],
-    clients: usize,
+    (what, clients): (&str, usize),
     rounds: usize,
     report: &mut Report,
 ) -> Result<()> {
     let mut sides = servers
         .each_ref()
-        .map(|server| Side::new(format!("{}, {clients} clients", server.name)));
+        .map(|server| Side::new(format!("{what}: {}, {clients} clients", server.name)));
     let mut outcomes: [Vec<Outcome>; 3] = Default::default();
     // The first round warms all up.
     for round in 0..=rounds {
         for ((server, side), outcomes) in servers.iter().zip(&mut sides).zip(&mut outcomes) {
             let load = Load {
                 address: server.address,
-                path: server.path.to_owned(),
+                path: server.path.clone(),
                 headers: server.headers.clone(),
+                body: None,
                 clients,
                 millis: u64::try_from(WINDOW.as_millis())?,
             };
@@ -160,18 +208,14 @@ fn compare(
         ));
     }
     let [host, queried, prebuilt] = &sides;
-    let faster = |other: &Side| {
-        let ratio = other.times(host);
-        Summary { ..ratio }
-    };
     report.goals.push(Goal::at_least(
-        format!("requests/s against the bare handler, {clients} clients"),
-        faster(queried),
+        format!("{what}: requests/s against the bare handler, {clients} clients"),
+        queried.times(host),
         0.8,
         "x",
     ));
     report.notes.push(format!(
-        "{clients} clients: the host takes {}x the CPU of the bare handler and {}x that of prebuilt bytes",
+        "{what}, {clients} clients: the host takes {}x the CPU of the bare handler and {}x that of prebuilt bytes",
         number(host.cpu_times(queried).median),
         number(host.cpu_times(prebuilt).median),
     ));
@@ -179,11 +223,17 @@ fn compare(
 }
 
 /// What the baselines serve: the host's own statement and the bytes around it.
-async fn plan(stage: &Stage, credential: &str, bytes: String) -> Result<Plan> {
+async fn plan(
+    stage: &Stage,
+    credential: &str,
+    list: &List,
+    value: Option<&str>,
+    bytes: String,
+) -> Result<Plan> {
     let catalog = Catalog::embedded()?;
-    let people = catalog
-        .entity(Category::Crm, "people")
-        .context("the catalogue has people")?;
+    let entity = catalog
+        .entity(Category::Crm, list.entity)
+        .context("the catalogue has the entity")?;
     let other = EnvStore::open(
         &Databases::default(),
         &Location::File(stage.file("statement.sqlite")),
@@ -192,16 +242,25 @@ async fn plan(stage: &Stage, credential: &str, bytes: String) -> Result<Plan> {
         Migrate::Run,
     )
     .await?;
-    let sql = other.list_sql(&ListQuery::new(credential, people, LIMIT))?;
+    let mut query = ListQuery::new(credential, entity, LIMIT);
+    let values: Vec<String> = value.map(str::to_owned).into_iter().collect();
+    if let Some(field) = list.filter {
+        query.filters.push(Narrow {
+            field: field.to_owned(),
+            values: values.clone(),
+        });
+    }
+    let sql = other.list_sql(&query)?;
     other.close().await;
-    let start = format!("\"{}\":[", people.collection);
+    let start = format!("\"{}\":[", entity.collection);
     let at = bytes.find(&start).context("the page has no records")? + start.len();
     let head = bytes.get(..at).unwrap_or_default().to_owned();
     Ok(Plan {
         database: stage.database(),
         sql,
         credential: credential.to_owned(),
-        entity: people.name.clone(),
+        entity: entity.name.clone(),
+        values,
         limit: LIMIT.into(),
         head,
         tail: "]}".into(),

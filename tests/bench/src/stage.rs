@@ -1,7 +1,7 @@
 //! The real host with a connected account of the simulator, both as processes.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,9 @@ use crate::child::Child;
 use crate::programs::{Programs, data};
 use crate::wire::{Answer, Client};
 
-const API_KEY: &str = "fka_bench";
+pub(crate) const API_KEY: &str = "fka_bench";
+/// The same as the app wants it: Basic, and no password.
+const AUTHORIZATION: &str = "Basic ZmthX2JlbmNoOg==";
 const CONSUMER: &str = "bench";
 /// How long a program may take to get ready.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The simulated app.
 pub(crate) struct App {
     pub(crate) child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl App {
@@ -41,6 +43,24 @@ impl App {
             ]);
         let (child, _) = Child::start_and_read("the simulator", &mut command)?;
         Ok(Self { child, address })
+    }
+
+    /// Makes notes, a hundred for each of the first people.
+    pub(crate) async fn write_notes(&self, notes: u64) -> Result<()> {
+        let mut client = Client::connect(self.address).await?;
+        let headers = [("authorization", AUTHORIZATION)];
+        for note in 0..notes {
+            let body = json!({
+                "personId": note / 100 + 1,
+                "subject": format!("Call {note}"),
+                "body": "Looks for a house with a garden, three bedrooms and a quiet street.",
+            });
+            let request = client.request("POST", "/v1/notes", &headers, &body.to_string());
+            let answer = client.answer(&request).await?;
+            let said = String::from_utf8_lossy(&answer.body);
+            ensure!(answer.status == 201, "the app answered {said}");
+        }
+        Ok(())
     }
 }
 
@@ -139,6 +159,48 @@ impl Stage {
                 Some("pending" | "running") => self.host.check()?,
                 other => bail!("the sync of people is {other:?}: {shown}"),
             }
+        }
+    }
+
+    /// Has an entity synced that is synced on request only.
+    pub(crate) async fn sync(&self, credential: &str, entity: &str) -> Result<()> {
+        let mut client = Client::connect(self.address).await?;
+        let bearer = format!("Bearer {}", self.token);
+        let request = client.request(
+            "PUT",
+            &format!("/api/credentials/{credential}"),
+            &[("authorization", bearer.as_str())],
+            &json!({"entitiesToSync": {entity: true}}).to_string(),
+        );
+        document(client.answer(&request).await?).map(drop)
+    }
+
+    /// A file of the headers that requests for the account need.
+    pub(crate) fn headers(&self, credential: &str) -> Result<PathBuf> {
+        let file = self.file("headers");
+        let headers = format!(
+            "authorization: Bearer {}\nx-rollout-credential-id: {credential}\n",
+            self.token
+        );
+        std::fs::write(&file, headers)?;
+        Ok(file)
+    }
+
+    /// A page of a list. The list's first sync may still be under way.
+    pub(crate) async fn page(&self, headers: &Path, path: &str) -> Result<Value> {
+        let headers = std::fs::read_to_string(headers)?;
+        let headers: Vec<(&str, &str)> = headers
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .collect();
+        let mut client = Client::connect(self.address).await?;
+        let began = Instant::now();
+        loop {
+            let page = client.get(path, &headers).await?;
+            if page.status != 409 || began.elapsed() > PATIENCE {
+                return document(page);
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 

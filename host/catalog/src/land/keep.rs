@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::scalar::Raw;
-use super::{Landing, Span};
+use super::{Landing, Span, without_nul};
 use crate::json::push_text;
 
 /// Appends a value to `out`.
@@ -95,12 +95,7 @@ impl<'de> Visitor<'de> for Keep<'_, '_> {
             let from = to.out.len();
             map.next_value_seed(Keep { to })?;
             // Before they are compared: what is written must have every key once.
-            let name = if name.contains('\0') {
-                name.replace('\0', "\u{fffd}")
-            } else {
-                name
-            };
-            members.insert(name, (from, to.out.len()));
+            members.insert(without_nul(name), (from, to.out.len()));
         }
         let end = to.out.len();
         to.out.push('{');

@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use super::keep::Keep;
 use super::scalar::{Raw, Scalar};
-use super::{Cell, Landing, Reject, default_cell, default_json};
+use super::{Cell, Landing, Reject, default_cell, default_json, without_nul};
 use crate::json::push_pointer;
 use crate::node::{Member, Node, Object, Shape};
 
@@ -97,8 +97,7 @@ impl<'de> Visitor<'de> for Record<'_, '_> {
                 Key::Custom(name) => {
                     to.out.clear();
                     map.next_value_seed(Keep { to })?;
-                    to.custom
-                        .insert(name.replace('\0', "\u{fffd}"), to.out.clone());
+                    to.custom.insert(without_nul(name), to.out.clone());
                 }
                 Key::Unknown => {
                     map.next_value::<IgnoredAny>()?;

@@ -12,7 +12,7 @@
 
 use std::borrow::Cow;
 
-use super::{Cell, Landing, Reject, default_cell};
+use super::{Cell, Landing, Reject, default_cell, without_nul};
 use crate::json;
 use crate::moment;
 use crate::node::{Node, Shape};
@@ -48,8 +48,7 @@ impl Scalar<'_> {
             Scalar::Bool(value) => Cell::Bool(value),
             Scalar::Integer(number) => Cell::Integer(number),
             Scalar::Number(number) => Cell::Number(number),
-            Scalar::Text(text) if text.contains('\0') => Cell::Text(text.replace('\0', "\u{fffd}")),
-            Scalar::Text(text) => Cell::Text(text.into_owned()),
+            Scalar::Text(text) => Cell::Text(without_nul(text.into_owned())),
             Scalar::Json(text) => Cell::Json(text),
         }
     }
