@@ -427,6 +427,61 @@ async fn unknown_paths_and_methods_are_told_apart() {
 }
 
 #[tokio::test]
+async fn other_methods_are_told_which_there_are() {
+    let account = account("methods").await;
+    for (path, allowed) in [
+        ("/crm/api/emailMessages/x", "GET"),
+        ("/crm/api/emailMessages", "GET, POST"),
+        ("/crm/api/people/x", "GET, PUT, DELETE"),
+    ] {
+        for method in [Method::PATCH, Method::OPTIONS, Method::TRACE] {
+            let answer = Answer::to(account.request(method, path)).await;
+            answer.refused(405, "method_not_allowed");
+            assert_eq!(answer.header("allow"), Some(allowed), "{path}");
+        }
+    }
+    for path in ["/crm/api/nothing", "/crm/api/nothing/x"] {
+        let answer = Answer::to(account.request(Method::PATCH, path)).await;
+        answer.refused(404, "unknown_route");
+    }
+}
+
+#[tokio::test]
+async fn odd_parameters_are_taken_or_refused_in_words() {
+    let account = account("parameters").await;
+    // More digits than any number here has: as many as there may be.
+    let digits = "9".repeat(400);
+    let page = account
+        .get(&format!("/crm/api/people?limit={digits}"))
+        .await;
+    assert_eq!(page.ok()["_metadata"]["limit"], 1000);
+    let page = account
+        .get(&format!("/crm/api/people?offset={digits}"))
+        .await;
+    page.refused(400, "invalid_query");
+    let said = account.get("/crm/api/people?email=a%00b").await;
+    let said = said.refused(400, "invalid_query");
+    assert!(
+        said["errorMessage"].as_str().unwrap().contains("U+0000"),
+        "{said}"
+    );
+    let id = account.all("people", "limit=1").await[0]["id"].clone();
+    let one = format!("/crm/api/people/{}", id.as_str().unwrap());
+    for path in ["/crm/api/people", &one] {
+        let asked = async |value: &str| {
+            let request = account.request(Method::GET, path);
+            Answer::to(request.header("X-Rollout-Allow-Partial", value)).await
+        };
+        for value in ["true", "TRUE", "false"] {
+            asked(value).await.ok();
+        }
+        for value in ["", "1", "yes", "null", "\"true\""] {
+            asked(value).await.refused(400, "invalid_request");
+        }
+    }
+}
+
+#[tokio::test]
 async fn bodies_that_are_no_json_object_are_refused() {
     let account = account("bodies").await;
     let before = stage().await.app.people_count();

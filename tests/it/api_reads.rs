@@ -559,6 +559,12 @@ async fn nothing_is_read_before_the_first_sync_is_complete() {
     })
     .await;
     assert_eq!(partial["_metadata"]["partial"], true, "{partial}");
+    let there = partial["people"][0]["id"].as_str().unwrap();
+    let one = format!("/crm/api/people/{there}");
+    account.get(&one).await.refused(409, "data_not_ready");
+    let request = account.request(reqwest::Method::GET, &one);
+    let request = request.header("X-Rollout-Allow-Partial", "true");
+    assert_eq!(Answer::to(request).await.ok(), partial["people"][0]);
     let shown = client.get("/api/credentials").await.ok();
     let sync = &shown[0]["sync"];
     assert_eq!(sync["status"], "running", "{sync}");

@@ -15,26 +15,37 @@
     unreachable_pub
 )]
 
+mod api_bad_input;
 mod api_connecting;
+mod api_contract;
 mod api_errors;
 mod api_feed;
 mod api_idempotency;
 mod api_openapi;
 mod api_proxy;
+mod api_rate;
 mod api_reads;
+#[cfg(feature = "schemathesis")]
+mod api_schemathesis;
 mod api_writes;
 mod api_writes_refused;
 mod cli_commands;
+mod cli_connector_new;
 mod cli_environments;
+mod cli_installing;
 mod cli_serving;
+mod clients;
 mod faults_kill;
 mod faults_many;
 mod fixtures;
 mod fixtures_test;
+mod js_hello;
+mod misbehaving_app;
 mod misbehaving_greed;
 mod misbehaving_pages;
 mod misbehaving_requests;
 mod misbehaving_stage;
+mod misbehaving_waits;
 mod postgres_api;
 mod postgres_hosts;
 mod postgres_trouble;

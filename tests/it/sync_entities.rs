@@ -39,7 +39,7 @@ const ENTITIES: [(&str, &str, Kind); 14] = [
 ];
 
 /// Puts something of every kind into the account.
-fn furnish(app: &Simulator) -> u64 {
+pub(crate) fn furnish(app: &Simulator) -> u64 {
     let account = app.account(1).unwrap();
     let person = account.people()[0]["id"].as_u64().unwrap();
     let pipeline = &account.all(Kind::Pipelines)[0];

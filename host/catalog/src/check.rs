@@ -50,8 +50,15 @@ impl Entity {
 impl Operation {
     /// Checks the operation's body.
     pub fn check(&self, body: &Value) -> Result<(), Vec<Issue>> {
+        self.node.check(body)
+    }
+}
+
+impl Node {
+    /// Checks a value that stands where the node is.
+    pub(crate) fn check(&self, value: &Value) -> Result<(), Vec<Issue>> {
         let mut check = Check::default();
-        check.value(&self.node, body);
+        check.value(self, value);
         check.outcome()
     }
 }
@@ -80,6 +87,12 @@ impl Write {
     }
 }
 
+/// Issues that are told at once. Whoever has more learns of the others when these are mended; a body of a million
+/// mistakes must not make an answer of a million entries.
+const MOST_ISSUES: usize = 100;
+/// Bytes of a field's name, custom ones included. A longer one is not repeated in the answer.
+const LONGEST_NAME: usize = 1000;
+
 /// The issues found so far, and where we are.
 #[derive(Default)]
 struct Check {
@@ -100,8 +113,17 @@ impl Check {
         self.issues.push(Issue::new(self.pointer.as_str(), message));
     }
 
-    /// Does something one level deeper.
+    /// Does something one level deeper, unless enough has been found.
     fn at(&mut self, segment: &str, act: impl FnOnce(&mut Self)) {
+        if self.issues.len() >= MOST_ISSUES {
+            return;
+        }
+        if segment.len() > LONGEST_NAME {
+            let length = segment.len();
+            return self.complain(format!(
+                "has a field with a name of {length} bytes; there is none of more than {LONGEST_NAME}"
+            ));
+        }
         let length = self.pointer.len();
         push_pointer(&mut self.pointer, segment);
         act(self);
@@ -191,7 +213,7 @@ impl Check {
                 }
             }
             (Shape::Time, Value::Number(number)) => {
-                if number.as_i64().and_then(moment::from_millis).is_none() {
+                if moment::from_number(number).is_none() {
                     self.complain("must be a time: a string, or milliseconds since 1970");
                 }
             }

@@ -163,7 +163,7 @@ impl Entity {
             && name
                 .strip_prefix("custom")
                 .and_then(|rest| rest.chars().next())
-                .is_some_and(|next| !next.is_lowercase())
+                .is_some_and(|next| !next.is_ascii_lowercase())
     }
 
     pub(crate) fn read(category: Category, file: EntityFile<'_>) -> Result<Entity, CatalogError> {

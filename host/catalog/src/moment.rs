@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Number;
+
 /// The time that stands where a time is needed and none is known.
 pub(crate) const EPOCH: &str = "1970-01-01T00:00:00Z";
 
@@ -56,6 +58,15 @@ pub fn second_of(text: &str) -> Option<String> {
 /// The canonical form of a time in milliseconds since 1970, or none outside the years 1 to 9999.
 pub(crate) fn from_millis(millis: i64) -> Option<String> {
     print(millis.div_euclid(1000), millis.rem_euclid(1000))
+}
+
+/// The same of a JSON number: whole, however it is written (`0`, `0.0`, `1e3`).
+pub(crate) fn from_number(millis: &Number) -> Option<String> {
+    let written = || {
+        let millis = millis.as_f64().filter(|millis| millis.fract() == 0.0)?;
+        format!("{millis:.0}").parse().ok()
+    };
+    from_millis(millis.as_i64().or_else(written)?)
 }
 
 fn print(seconds: i64, millis: i64) -> Option<String> {
@@ -192,7 +203,7 @@ impl Cursor<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{canonical, from_millis, second_of};
+    use super::{canonical, from_millis, from_number, second_of};
 
     #[test]
     fn a_time_lies_in_a_second() {
@@ -271,6 +282,16 @@ mod tests {
         assert_eq!(from_millis(-1).as_deref(), Some("1969-12-31T23:59:59.999Z"));
         assert_eq!(from_millis(i64::MAX), None);
         assert_eq!(from_millis(i64::MIN), None);
+        for (text, time) in [
+            ("0", Some("1970-01-01T00:00:00Z")),
+            ("-1.0", Some("1969-12-31T23:59:59.999Z")),
+            ("1e3", Some("1970-01-01T00:00:01Z")),
+            ("0.5", None),
+            ("1e300", None),
+        ] {
+            let number = serde_json::from_str(text).unwrap_or_else(|_| 0.into());
+            assert_eq!(from_number(&number).as_deref(), time, "{text}");
+        }
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn normalise_times(object: &Object, body: &mut Value) {
             (Shape::Time, Value::String(text)) => {
                 moment::canonical(text).map(|time| time.into_owned())
             }
-            (Shape::Time, Value::Number(number)) => number.as_i64().and_then(moment::from_millis),
+            (Shape::Time, Value::Number(number)) => moment::from_number(number),
             _ => None,
         };
         times.extend(time.map(|time| (pointer.to_owned(), time)));

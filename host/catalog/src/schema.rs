@@ -77,6 +77,8 @@ pub(crate) struct Schema {
     pub(crate) _additional: Option<bool>,
     #[serde(rename = "description")]
     pub(crate) _description: Option<String>,
+    /// What may stand there, for documents: the first one is shown.
+    pub(crate) examples: Vec<Value>,
     #[serde(rename = "x-reference")]
     pub(crate) reference: Option<String>,
 

@@ -46,12 +46,18 @@ pub fn router(host: Arc<Host>) -> Router {
         let records = Router::new()
             .route("/openapi.json", get(openapi::document))
             .route("/events-feed", get(feed::of_account))
-            .route("/{entity}", get(records::list).post(records::create))
+            .route(
+                "/{entity}",
+                get(records::list)
+                    .post(records::create)
+                    .fallback(records::other_method),
+            )
             .route(
                 "/{entity}/{id}",
                 get(records::read)
                     .put(records::update)
-                    .delete(records::delete),
+                    .delete(records::delete)
+                    .fallback(records::other_method),
             )
             .route("/{entity}/{id}/{*operation}", any(records::perform))
             .layer(axum::Extension(category));

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::pascal_case;
 use crate::entity::{Entity, Field, Only, Rule};
+use crate::table::Kind;
 
 /// The names of an entity's schemas.
 pub(super) struct Names {
@@ -100,6 +101,7 @@ pub(super) fn shared() -> Map<String, Value> {
                 "initialSync": { "type": "boolean", "description": "True if a first sync brought them." }
             }
         },
+        "Accepted": { "type": "object", "maxProperties": 0, "description": "Empty: there is no record to show yet." },
         "Nothing": { "type": "array", "maxItems": 0, "items": {}, "description": "Always empty." }
     });
     match shared {
@@ -206,12 +208,18 @@ fn object(entity: &Entity, direction: Direction, kind: Option<&String>) -> Value
             let any = json!({ "description": "A custom field of the account." });
             schema.insert("patternProperties".into(), json!({ "^custom[^a-z]": any }));
         }
+        if direction != Direction::Out {
+            schema.insert("additionalProperties".into(), json!(false));
+        }
     }
     schema
 }
 
 fn property(field: &Field, direction: Direction) -> Value {
-    let mut schema = public(&field.schema);
+    let mut schema = match direction {
+        Direction::Out => public(&field.schema),
+        Direction::Create | Direction::Update => closed(&field.schema),
+    };
     if let Some(schema) = schema.as_object_mut() {
         match direction {
             Direction::Out if field.host => {
@@ -221,8 +229,41 @@ fn property(field: &Field, direction: Direction) -> Value {
             _ if direction.requires(field) => without_null(schema),
             Direction::Create | Direction::Update => with_null(schema),
         }
+        if field.kind == Kind::DateTime && !field.host {
+            time(schema, field, direction);
+        }
     }
     schema
+}
+
+/// Says how a time may be written. Apps have dates without a time of day too; the times that they make themselves are
+/// whole.
+fn time(schema: &mut Map<String, Value>, field: &Field, direction: Direction) {
+    let settable = field.create != Rule::No || field.update != Rule::No;
+    let mut forms = vec![
+        json!({ "format": "date-time" }),
+        json!({ "format": "date" }),
+    ];
+    match direction {
+        Direction::Out if settable => {}
+        Direction::Out => return,
+        Direction::Create | Direction::Update => {
+            if let Some(types) = schema.get_mut("type") {
+                let mut all = types.as_array().cloned().unwrap_or(vec![types.clone()]);
+                all.insert(1, json!("integer"));
+                *types = Value::Array(all);
+            }
+            // From year 1 to year 9999.
+            forms.push(json!({
+                "type": "integer", "minimum": -62_135_596_800_000_i64, "maximum": 253_402_300_799_999_i64,
+                "description": "Milliseconds since 1970."
+            }));
+            let text = forms.iter_mut().take(2).filter_map(Value::as_object_mut);
+            text.for_each(|form| drop(form.insert("type".into(), json!(["string", "null"]))));
+        }
+    }
+    schema.remove("format");
+    schema.insert("anyOf".into(), Value::Array(forms));
 }
 
 fn without_null(schema: &mut Map<String, Value>) {
@@ -241,8 +282,34 @@ fn with_null(schema: &mut Map<String, Value>) {
     }
 }
 
+/// A schema of the catalogue as a body has it: an object has no members but the described ones, an id is not empty.
+pub(super) fn closed(schema: &Value) -> Value {
+    let mut closed = public(schema);
+    close(schema, &mut closed);
+    closed
+}
+
+fn close(schema: &Value, closed: &mut Value) {
+    let Some(keywords) = closed.as_object_mut() else {
+        return;
+    };
+    if schema.get("x-reference").is_some() {
+        keywords.insert("minLength".into(), json!(1));
+    }
+    if let (Some(schema), Some(items)) = (schema.get("items"), keywords.get_mut("items")) {
+        close(schema, items);
+    }
+    if let Some(Value::Object(properties)) = keywords.get_mut("properties") {
+        for (name, property) in properties {
+            let schema = schema.get("properties").and_then(|all| all.get(name));
+            close(schema.unwrap_or(&Value::Null), property);
+        }
+        keywords.insert("additionalProperties".into(), json!(false));
+    }
+}
+
 /// A schema of the catalogue without the keywords that are for this host only.
-pub(super) fn public(schema: &Value) -> Value {
+fn public(schema: &Value) -> Value {
     match schema {
         Value::Object(keywords) => keywords
             .iter()

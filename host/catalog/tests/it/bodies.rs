@@ -314,3 +314,24 @@ fn what_a_change_must_say_is_required() {
         ["/type: can only be set when the record is created"]
     );
 }
+
+#[test]
+fn a_body_of_many_mistakes_is_answered_in_few_words() {
+    let people = entity("people");
+    let many: serde_json::Map<String, Value> = (0..100_000)
+        .map(|one| (format!("x{one}"), json!(1)))
+        .collect();
+    let issues = people.check_update(&Value::Object(many)).unwrap_err();
+    assert_eq!(issues.len(), 100);
+    let tags = json!({"tags": vec![1; 100_000]});
+    assert_eq!(people.check_update(&tags).unwrap_err().len(), 100);
+    let long = json!({"x".repeat(1_000_000): 1});
+    let issues = people.check_update(&long).unwrap_err();
+    assert_eq!(issues.len(), 1);
+    assert!(issues[0].pointer.is_empty() && issues[0].message.len() < 200);
+    assert!(
+        issues[0].message.contains("1000000 bytes"),
+        "{}",
+        issues[0].message
+    );
+}

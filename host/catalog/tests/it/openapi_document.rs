@@ -3,13 +3,36 @@
 use std::collections::BTreeSet;
 
 use rollout_catalog::Category;
-use rollout_catalog::openapi::openapi;
-use serde_json::Value;
+use rollout_catalog::openapi::{Ask, Refusal, openapi};
+use serde_json::{Value, json};
 
 use crate::catalog;
 
 fn document() -> Value {
-    openapi(&catalog(), Category::Crm, "https://crm.example.com/api")
+    openapi(
+        &catalog(),
+        Category::Crm,
+        "https://crm.example.com/api",
+        &refusals(),
+    )
+}
+
+/// Three errors of the many that the server has.
+fn refusals() -> [Refusal; 3] {
+    let refusal = |code, status, header: &str, to: &[Ask]| Refusal {
+        code,
+        status,
+        cause: "It is so.",
+        example: json!({"errorMessage": "No.", "errors": [{"message": "No.", "code": code}]}),
+        headers: vec![header.to_owned()],
+        to: to.to_vec(),
+    };
+    let writes = [Ask::Create, Ask::Update, Ask::Delete, Ask::Perform];
+    [
+        refusal("unauthorized", 401, "www-authenticate", &Ask::ALL),
+        refusal("write_in_progress", 409, "retry-after", &writes),
+        refusal("conflict", 409, "x-none", &[Ask::Update]),
+    ]
 }
 
 /// Shows every object in the document.
@@ -120,6 +143,7 @@ fn parameters_filters_and_answers_are_described() {
             "limit",
             "ids",
             "updatedSince",
+            "sort",
             "tags",
             "email",
             "phone",
@@ -138,12 +162,12 @@ fn parameters_filters_and_answers_are_described() {
             .to_string()
             .contains(r#""name":"mergeTags","in":"query""#)
     );
-    for status in [
-        "200", "400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "502", "503",
-        "504",
-    ] {
-        assert!(put["responses"].get(status).is_some(), "{status}");
-    }
+    let statuses = |operation: &Value| -> Vec<String> {
+        let responses = operation["responses"].as_object().unwrap();
+        responses.keys().cloned().collect()
+    };
+    assert_eq!(statuses(put), ["200", "202", "401", "409"]);
+    assert_eq!(statuses(list), ["200", "401"]);
     assert!(
         document["paths"]["/people"]["post"]["responses"]
             .get("201")
@@ -174,18 +198,106 @@ fn keys_and_the_feed_are_described() {
             let takes = operation["parameters"].to_string().contains(key);
             let writes = matches!(method.as_str(), "post" | "put" | "delete");
             assert_eq!(takes, writes, "{method} {path}");
-            if writes {
-                for status in ["409", "422"] {
-                    assert!(
-                        operation["responses"].get(status).is_some(),
-                        "{method} {path}"
-                    );
-                }
+            if method != "parameters" {
+                let conflicts = operation["responses"].get("409").is_some();
+                assert_eq!(conflicts, writes, "{method} {path}");
             }
         }
     }
-    let conflict = &document["components"]["responses"]["409"];
-    assert!(conflict["headers"].get("Retry-After").is_some());
+}
+
+#[test]
+fn errors_are_told_apart_by_their_codes() {
+    let document = document();
+    let responses = &document["components"]["responses"];
+    let codes = |name: &str| -> Vec<String> {
+        let content = &responses[name]["content"]["application/json"];
+        assert_eq!(content["schema"]["$ref"], "#/components/schemas/Error");
+        content["examples"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
+    };
+    assert_eq!(codes("Create409"), ["write_in_progress"]);
+    assert_eq!(codes("Update409"), ["write_in_progress", "conflict"]);
+    assert!(responses.get("List409").is_none());
+    let told = responses["Update409"]["description"].as_str().unwrap();
+    assert!(told.contains("- `conflict`: It is so."), "{told}");
+    // A header that all answers of the status have is promised.
+    let wait = |name: &str| responses[name]["headers"]["Retry-After"].clone();
+    assert_eq!(wait("Create409")["required"], true);
+    assert_eq!(
+        wait("Update409")["$ref"],
+        "#/components/headers/Retry-After"
+    );
+    assert_eq!(
+        responses["Feed401"]["headers"]["WWW-Authenticate"]["required"],
+        true
+    );
+    assert_eq!(
+        responses["Feed401"]["headers"]["X-Request-Id"]["required"],
+        true
+    );
+    let example = &document["components"]["examples"]["conflict"]["value"];
+    assert_eq!(example["errors"][0]["code"], "conflict");
+}
+
+#[test]
+fn example_bodies_are_accepted() {
+    let document = document();
+    let catalog = catalog();
+    let examples = |path: &str, method: &str| -> Vec<Value> {
+        let body = &document["paths"][path][method]["requestBody"]["content"]["application/json"];
+        let examples = body["examples"].as_object().into_iter().flatten();
+        let examples: Vec<Value> = examples.map(|(_, one)| one["value"].clone()).collect();
+        assert!(!examples.is_empty(), "{method} {path}");
+        examples
+    };
+    for entity in catalog.entities_of(Category::Crm) {
+        let path = format!("/{}", entity.path);
+        for body in examples(&path, "post") {
+            assert_eq!(entity.check_create(&body), Ok(()), "{path}: {body}");
+        }
+        let record = format!("{path}/{{id}}");
+        if document["paths"][&record]["put"].is_object() {
+            for body in examples(&record, "put") {
+                assert_eq!(entity.check_update(&body), Ok(()), "{path}: {body}");
+            }
+        }
+        for operation in &entity.operations {
+            let path = format!("{record}/{}", operation.path);
+            for body in examples(&path, &operation.method.to_lowercase()) {
+                assert_eq!(operation.check(&body), Ok(()), "{path}: {body}");
+            }
+        }
+    }
+}
+
+#[test]
+fn examples_fit_together() {
+    let document = document();
+    let example = |name: &str, path: &str| {
+        let answer = &document["paths"][path]["get"]["responses"]["200"];
+        answer["content"]["application/json"]["examples"][name]["value"].clone()
+    };
+    let person = example("example", "/people/{id}");
+    assert_eq!(person["firstName"], "Ada");
+    let note = example("example", "/notes/{id}");
+    assert_eq!(note["personId"], person["id"]);
+    assert_eq!(example("example", "/people")["people"], json!([person]));
+    // A record of each kind.
+    let fields = example("example", "/customFields");
+    let kinds: Vec<_> = fields["customfields"].as_array().unwrap().iter().collect();
+    assert_eq!(kinds.len(), 4);
+    assert_eq!(&example("date", "/customFields/{id}"), kinds[1]);
+    assert!(kinds[1].get("choices").is_none() && kinds[1]["isRecurring"] == false);
+    // Filters find the example.
+    let list = document["paths"]["/people"]["get"]["parameters"].as_array();
+    let filters = list.unwrap().iter();
+    let filters: Vec<_> = filters.filter_map(|one| one["example"].as_str()).collect();
+    assert_eq!(filters, ["Buyer", "ada@example.com", "(503) 555-0142"]);
 }
 
 #[test]
@@ -218,6 +330,14 @@ fn schemas_say_what_is_served_and_what_is_taken() {
         serde_json::json!(["string", "null"])
     );
     assert!(schemas["PersonUpdate"].get("required").is_none());
+    // What is not described is refused in bodies, and may come in records.
+    let entry = |schema: &Value| schema["properties"]["emails"]["items"].clone();
+    for schema in [create, &schemas["PersonUpdate"]] {
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(entry(schema)["additionalProperties"], false);
+    }
+    assert!(person.get("additionalProperties").is_none());
+    assert!(entry(person).get("additionalProperties").is_none());
 }
 
 #[test]

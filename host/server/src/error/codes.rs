@@ -162,7 +162,7 @@ codes! {
         remedy "Report the X-Request-Id to the operator; a newer version of the connector may help."
     MaybeApplied = "maybe_applied" BAD_GATEWAY "The app may have made this change, but its outcome is not known yet."
         cause "The app's answer was lost, or the change could not be stored after the app made it."
-        remedy "Do not send the change again: it is settled in the background. Read the record after a minute."
+        remedy "With an Idempotency-Key send the same request again: it answers what became of it. Without one do not: the change is settled in the background; read the record after a minute."
     StoreUnavailable = "store_unavailable" SERVICE_UNAVAILABLE "The database is not available at the moment."
         cause "The database refused or did not answer."
         remedy "Try again after Retry-After."

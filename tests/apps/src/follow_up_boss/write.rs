@@ -85,7 +85,7 @@ impl Draft<'_> {
             .max();
         record.insert(
             "orderWeight".to_owned(),
-            (last.unwrap_or_default() + 1000).into(),
+            last.unwrap_or_default().saturating_add(1000).into(),
         );
     }
 
