@@ -25,8 +25,8 @@ pub use automation::{
     ActionOffer, Dedupe, Dynamic, HookDelivery, HookOffer, TriggerDelivery, TriggerOffer,
 };
 pub use host::{BadHost, HostPattern};
-pub use permissions::Permission;
 pub use offer::{Deletions, EntityOffer, IdStyle, Listing};
+pub use permissions::Permission;
 pub use place::Place;
 pub use plan::{Auth, AuthMethod, Choice, Input, InputKind, Placement, Plan};
 

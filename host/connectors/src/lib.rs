@@ -19,8 +19,8 @@ mod session;
 pub use call::{Call, Connectors};
 pub use connect::{Change, Connect, ConnectError};
 pub use environment::{
-    Environment, EnvironmentError, Live, Readiness, Secrets, app_slot_context,
-    Installed, client_secret_context, credential_slot_context, database_url_context,
+    Environment, EnvironmentError, Installed, Live, Readiness, Secrets, app_slot_context,
+    client_secret_context, credential_slot_context, database_url_context,
 };
 pub use environments::Environments;
 pub use proxy::{ProxyError, ProxyFailure, ProxyRequest};

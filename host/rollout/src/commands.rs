@@ -175,10 +175,7 @@ pub(crate) fn connector_inspect(config: &Config, file: &Path, as_json: bool) -> 
         let manifest = &connector.manifest;
         println!("{} ({}) {}", manifest.name, manifest.key, manifest.version);
         println!("{}", manifest.description);
-        println!(
-            "file {size} bytes, sha256 {}",
-            connector.component.sha256()
-        );
+        println!("file {size} bytes, sha256 {}", connector.component.sha256());
         for permission in manifest.permissions(connector.component.reads_secrets()) {
             println!("{permission}");
         }

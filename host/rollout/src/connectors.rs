@@ -119,7 +119,6 @@ pub(crate) enum ConnectorCommand {
     },
 }
 
-
 pub(crate) fn run(data: &Path, mut config: Config, command: ConnectorCommand) -> Result<()> {
     match command {
         ConnectorCommand::New {
@@ -170,9 +169,9 @@ pub(crate) fn run(data: &Path, mut config: Config, command: ConnectorCommand) ->
         ConnectorCommand::Revoke { key, grant } => opened(data, &config, async |here| {
             installing::set_grant(here, &key, &grant, false).await
         }),
-        ConnectorCommand::List { json } => {
-            opened(data, &config, async |here| installing::list(here, json).await)
-        }
+        ConnectorCommand::List { json } => opened(data, &config, async |here| {
+            installing::list(here, json).await
+        }),
         ConnectorCommand::History => opened(data, &config, installing::history),
     }
 }

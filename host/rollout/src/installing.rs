@@ -124,7 +124,10 @@ async fn places<'a>(
     for name in environments {
         installation.environment(name).await?;
     }
-    Ok(environments.iter().map(|name| Some(name.as_str())).collect())
+    Ok(environments
+        .iter()
+        .map(|name| Some(name.as_str()))
+        .collect())
 }
 
 pub(crate) fn install(config: &Config, data: &Path, install: Install<'_>) -> Result<()> {
@@ -203,7 +206,11 @@ fn show_difference(new: &Connector, old: &Connector) -> Vec<String> {
     let (wider, given_up) = (beyond(&mine, &theirs), beyond(&theirs, &mine));
     let (offers, offered) = (new.manifest.offers(), old.manifest.offers());
     let only = |these: &[String], those: &[String]| -> Vec<String> {
-        these.iter().filter(|one| !those.contains(one)).cloned().collect()
+        these
+            .iter()
+            .filter(|one| !those.contains(one))
+            .cloned()
+            .collect()
     };
     for (sign, lines) in [
         ('+', &wider),
@@ -393,7 +400,9 @@ pub(crate) async fn used(
     let uses = control.connector_uses().await?;
     let grants = control.grants().await?;
     let found = effective_uses(&uses, environment);
-    let found = found.into_iter().find(|one| fold_key(&one.key) == fold_key(key));
+    let found = found
+        .into_iter()
+        .find(|one| fold_key(&one.key) == fold_key(key));
     match found {
         Some(one) => load(control, registry, one, &grants).await.map(Some),
         None => Ok(None),
@@ -427,6 +436,8 @@ pub(crate) async fn load(
 /// What is granted to a connector.
 pub(crate) fn grants_of(grants: &[(String, String)], key: &str) -> Grants {
     Grants {
-        secrets: grants.iter().any(|(of, name)| of == key && name == RAW_SECRETS),
+        secrets: grants
+            .iter()
+            .any(|(of, name)| of == key && name == RAW_SECRETS),
     }
 }

@@ -249,7 +249,9 @@ impl Keeper {
             wanted.extend(connector.map(|connector| (key, connector)));
         }
         let kept = |(key, connector): (&String, &Arc<Connector>)| {
-            wanted.get(key).is_some_and(|now| Arc::ptr_eq(now, connector))
+            wanted
+                .get(key)
+                .is_some_and(|now| Arc::ptr_eq(now, connector))
         };
         if wanted.len() != present.len() || !present.iter().all(kept) {
             environment.set_connectors(wanted);

@@ -160,7 +160,8 @@ impl Compiler {
             .kill_on_drop(true)
             .spawn()
             .map_err(interrupted)?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(mut stdout), Some(stderr)) = (stdin, stdout, stderr) else {
             return Err(LoadError::Interrupted("it has no pipes".to_owned()));
         };

@@ -37,7 +37,9 @@ pub(crate) async fn icon(
 ) -> Result<Response, ApiError> {
     // No token says which environment's version is meant; pictures hardly differ.
     let environments = host.environments.all();
-    let mut found = environments.iter().map(|one| host.connectors.find(one, &key));
+    let mut found = environments
+        .iter()
+        .map(|one| host.connectors.find(one, &key));
     let connector = found.find_map(|found| found);
     let icon = connector.and_then(|connector| connector.manifest.icon.clone());
     let icon = icon.ok_or_else(ApiError::not_found)?;

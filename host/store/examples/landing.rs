@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use rollout_catalog::{Catalog, Category, Entity};
 use rollout_store::{
     Credential, CredentialStatus, Cursor, Databases, EnvStore, Lease, ListQuery, Location, Migrate,
-    Narrow, Page, Place, Record, ReferenceIds, SYNC, Schedule, SyncPhase, SyncStatus, new_credential_id,
+    Narrow, Page, Place, Record, ReferenceIds, SYNC, Schedule, SyncPhase, SyncStatus,
+    new_credential_id,
 };
 use rollout_test_postgres::{Options, Server};
 use sqlx::Connection as _;

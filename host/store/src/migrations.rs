@@ -125,7 +125,8 @@ pub(crate) async fn put(tx: &mut Tx, key: &str, value: &str) -> Result<()> {
 }
 
 /// The control database.
-pub(crate) const CONTROL: Steps = &["
+pub(crate) const CONTROL: Steps = &[
+    "
 CREATE TABLE host_environments (
     name TEXT PRIMARY KEY,
     client_id TEXT NOT NULL UNIQUE,
@@ -145,7 +146,8 @@ CREATE TABLE host_app_settings (
     value TEXT NOT NULL,
     PRIMARY KEY (environment, connector, name)
 );
-", "
+",
+    "
 CREATE TABLE host_components (
     sha256 TEXT PRIMARY KEY,
     bytes {bytes} NOT NULL
@@ -174,7 +176,8 @@ CREATE TABLE host_acts (
     at BIGINT NOT NULL,
     act TEXT NOT NULL
 );
-"];
+",
+];
 
 /// An environment's database.
 ///

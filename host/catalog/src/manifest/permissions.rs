@@ -177,7 +177,11 @@ mod tests {
         });
         for (pointer, value) in changes.as_object().unwrap() {
             let (object, key) = pointer.rsplit_once('/').unwrap();
-            let object = manifest.pointer_mut(object).unwrap().as_object_mut().unwrap();
+            let object = manifest
+                .pointer_mut(object)
+                .unwrap()
+                .as_object_mut()
+                .unwrap();
             match value {
                 Value::Null => drop(object.remove(key)),
                 value => drop(object.insert(key.to_owned(), value.clone())),

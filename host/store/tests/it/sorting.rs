@@ -81,9 +81,9 @@ async fn every_order_is_that_of_the_values_on_every_page_size() {
                 "stage": or_none(json!(names[(n * 5) % names.len()])),
                 "price": or_none(json!(numbers[n % numbers.len()])),
                 "rank": i64::try_from(n % 4).unwrap() - 2,
-                "active": or_none(json!(n % 2 == 0)),
+                "active": or_none(json!(n.is_multiple_of(2))),
                 "created": or_none(json!(times[n % times.len()])),
-                "tags": [if n % 3 == 0 { "a" } else { "b" }],
+                "tags": [if n.is_multiple_of(3) { "a" } else { "b" }],
             })
         })
         .collect();
