@@ -56,6 +56,21 @@ async fn ids(client: &Client) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn one_account_connected_many_times_at_once_is_one_credential() {
+    let stage = stage().await;
+    let client = stage.host.client("impatient");
+    let all = (0..8).map(|_| client.post("/api/credentials", connecting(API_KEY)));
+    let answers = futures_util::future::join_all(all).await;
+    let mut ids: Vec<String> = answers
+        .iter()
+        .map(|answer| answer.ok()["id"].as_str().unwrap().to_owned())
+        .collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert_eq!(stored(stage, "impatient").await, 1);
+}
+
+#[tokio::test]
 async fn a_wrong_key_is_refused_in_words_and_leaves_nothing() {
     let stage = stage().await;
     let client = stage.host.client("wrong-key");

@@ -193,12 +193,20 @@ async fn pages_of_the_feed_are_the_feed() {
     assert!(entities.iter().all(told), "{first:?}");
     assert!(first.contains("smartListsCreated") && !first.contains("callsCreated"));
 
+    // Beyond all there are, however far, is at the end.
+    let far = format!("{FEED}?after=99999999999999999999");
+    let far = account.get(&far).await.ok();
+    assert_eq!(
+        (&far["events"], &far["_metadata"]["after"]),
+        (&json!([]), &json!(i64::MAX))
+    );
+    assert_eq!(far["_metadata"]["hasMore"], false);
+
     for query in [
         "after=-1",
         "after=x",
         "after=1.5",
         "after=",
-        "after=99999999999999999999",
         "limit=0",
         "limit=-1",
         "limit=x",

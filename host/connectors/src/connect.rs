@@ -90,6 +90,68 @@ impl From<EnvironmentError> for ConnectError {
     }
 }
 
+/// An account that its app has recognised.
+struct Proven<'a> {
+    connector: &'a Connector,
+    plan: &'a Plan,
+    inputs: &'a Inputs,
+    proof: &'a Proof,
+}
+
+impl Proven<'_> {
+    /// Stores it: the same account again keeps its credential. Answers the credential's
+    /// id.
+    async fn enter(
+        &self,
+        environment: &Environment,
+        consumer: &Consumer,
+        entities_to_sync: Option<Map<String, Value>>,
+    ) -> Result<String, ConnectError> {
+        let Self {
+            connector,
+            plan,
+            inputs,
+            proof,
+        } = self;
+        let store = environment.store();
+        let found = store
+            .find_by_external(&consumer.id, connector.key(), &proof.external_id)
+            .await?;
+        if let Some(credential) = found {
+            let change = CredentialChange {
+                plan: Some(plan.key.clone()),
+                label: Some(proof.label.clone()),
+                avatar: proof.avatar.clone(),
+                fields: Some(public(inputs, proof)),
+                entities_to_sync: entities_to_sync.map(Value::Object),
+                status: Some(CredentialStatus::Ok),
+                secrets: Some(environment.seal(&credential.id, &inputs.secrets)?),
+            };
+            store.update_credential(&credential.id, &change).await?;
+            return Ok(credential.id);
+        }
+        let (id, now) = new_credential_id();
+        let credential = Credential {
+            app_key: connector.key().to_owned(),
+            plan: plan.key.clone(),
+            label: Some(proof.label.clone()),
+            avatar: proof.avatar.clone(),
+            external_id: proof.external_id.clone(),
+            fields: public(inputs, proof),
+            entities_to_sync: Value::Object(entities_to_sync.unwrap_or_default()),
+            status: CredentialStatus::Ok,
+            created_at: now,
+            updated_at: now,
+            id,
+        };
+        let sealed = environment.seal(&credential.id, &inputs.secrets)?;
+        store
+            .insert_credential(&credential, &consumer.id, &sealed)
+            .await?;
+        Ok(credential.id)
+    }
+}
+
 impl Connectors {
     /// Connects an account for a consumer. The same account again keeps its
     /// credential and replaces its secrets.
@@ -110,45 +172,19 @@ impl Connectors {
             .prove(environment, &connector, plan, &connect.user_inputs)
             .await?;
 
-        let store = environment.store();
-        let found = store
-            .find_by_external(&consumer.id, connector.key(), &proof.external_id)
-            .await?;
-        let id = match found {
-            Some(credential) => {
-                let change = CredentialChange {
-                    plan: Some(plan.key.clone()),
-                    label: Some(proof.label.clone()),
-                    avatar: proof.avatar.clone(),
-                    fields: Some(public(&inputs, &proof)),
-                    entities_to_sync: connect.entities_to_sync.map(Value::Object),
-                    status: Some(CredentialStatus::Ok),
-                    secrets: Some(environment.seal(&credential.id, &inputs.secrets)?),
-                };
-                store.update_credential(&credential.id, &change).await?;
-                credential.id
+        let flags = connect.entities_to_sync;
+        let proven = Proven {
+            connector: &connector,
+            plan,
+            inputs: &inputs,
+            proof: &proof,
+        };
+        let id = match proven.enter(environment, consumer, flags.clone()).await {
+            // Another request with the same account was faster: now it is there.
+            Err(ConnectError::Store(StoreError::Conflict(_))) => {
+                proven.enter(environment, consumer, flags).await?
             }
-            None => {
-                let (id, now) = new_credential_id();
-                let credential = Credential {
-                    app_key: connector.key().to_owned(),
-                    plan: plan.key.clone(),
-                    label: Some(proof.label.clone()),
-                    avatar: proof.avatar.clone(),
-                    external_id: proof.external_id.clone(),
-                    fields: public(&inputs, &proof),
-                    entities_to_sync: Value::Object(connect.entities_to_sync.unwrap_or_default()),
-                    status: CredentialStatus::Ok,
-                    created_at: now,
-                    updated_at: now,
-                    id,
-                };
-                let sealed = environment.seal(&credential.id, &inputs.secrets)?;
-                store
-                    .insert_credential(&credential, &consumer.id, &sealed)
-                    .await?;
-                credential.id
-            }
+            entered => entered?,
         };
         self.take_up(environment, &connector, &id).await
     }

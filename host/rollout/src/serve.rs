@@ -267,7 +267,13 @@ async fn termination() {
 /// The engine: connectors are compiled by this program in a process of its own, and
 /// what was compiled is kept in the data directory, if one is used.
 pub(crate) fn sandbox(config: &Config, data: Option<&DataDir>) -> Result<Sandbox> {
-    let program = std::env::current_exe().context("this program can't find itself")?;
+    // On Linux by the name that stays right when an upgrade puts another program in its
+    // place on disk.
+    let program = if cfg!(target_os = "linux") {
+        PathBuf::from("/proc/self/exe")
+    } else {
+        std::env::current_exe().context("this program can't find itself")?
+    };
     let sandbox = Sandbox::new(config.sandbox.clone())?.with_compiler(Compiler {
         program,
         arguments: vec![COMPILE.into()],

@@ -82,7 +82,7 @@ async fn answer(
     Ok(Json(json!({
         "_metadata": {
             "collection": "events",
-            "after": after,
+            "after": wanted.after,
             "limit": limit,
             "next": next,
             "hasMore": more,

@@ -103,8 +103,8 @@ impl Source {
         })
     }
 
-    /// The records with these of the app's ids, as far as it has them. An app that
-    /// answers "not found" has none.
+    /// The records with these of the app's ids, as far as it has them. "Not found" in
+    /// answer to a single one says that there is none.
     pub(crate) async fn get(&self, ids: &[String]) -> Result<Asked<Vec<Item>>, PassError> {
         let stamp = self.store().next_stamp().await?;
         let call = self
@@ -112,7 +112,7 @@ impl Source {
             .call_for(&self.environment, &self.connector, &self.live)
             .await?;
         let answer = match call.get(&self.entity.name, ids).await {
-            Err(CallError::Connector(Error::NotFound(_))) => Vec::new(),
+            Err(CallError::Connector(Error::NotFound(_))) if ids.len() == 1 => Vec::new(),
             items => items.map_err(|error| call.blank_error(error))?,
         };
         Ok(Asked {
