@@ -163,9 +163,7 @@ impl Host for Session {
 
     fn reveal(&self, slot: &str) -> Result<String, String> {
         if !self.account.reveals {
-            return Err(format!(
-                "the slot `{slot}` stays sealed: no operator granted this connector to read secrets"
-            ));
+            return Err(rollout_sandbox::stays_sealed(slot));
         }
         let secret = self.grant.reveal(slot).map_err(|error| error.to_string())?;
         Ok(secret.expose().to_owned())

@@ -70,7 +70,8 @@ pub enum Scope {
 /// What a call may do outside its sandbox. One value serves one call.
 ///
 /// Every effect a connector can have passes through here; policy is enforced by
-/// the implementation, below every version of the contract.
+/// the implementation, below every version of the contract. What an implementation
+/// leaves out offers nothing.
 #[async_trait]
 pub trait Host: Send + Sync + 'static {
     /// Sends one HTTP request under the connector's policy.
@@ -85,57 +86,76 @@ pub trait Host: Send + Sync + 'static {
     }
 
     /// Reads a public field.
-    fn field(&self, scope: Scope, name: &str) -> Option<String>;
+    fn field(&self, _scope: Scope, _name: &str) -> Option<String> {
+        None
+    }
 
     /// Makes a message authentication code with a signing slot.
     fn mac(
         &self,
-        scope: Scope,
+        _scope: Scope,
         slot: &str,
-        algorithm: MacAlgorithm,
-        data: &[u8],
-    ) -> Result<Vec<u8>, SlotError>;
+        _algorithm: MacAlgorithm,
+        _data: &[u8],
+    ) -> Result<Vec<u8>, SlotError> {
+        Err(SlotError::Empty(slot.to_owned()))
+    }
 
     /// Compares a code in constant time with the one made from `data`.
     fn verify_mac(
         &self,
-        scope: Scope,
+        _scope: Scope,
         slot: &str,
-        algorithm: MacAlgorithm,
-        data: &[u8],
-        code: &[u8],
-    ) -> Result<bool, SlotError>;
+        _algorithm: MacAlgorithm,
+        _data: &[u8],
+        _code: &[u8],
+    ) -> Result<bool, SlotError> {
+        Err(SlotError::Empty(slot.to_owned()))
+    }
 
     /// Reads a small value that the connector keeps for the credential.
-    async fn state_get(&self, key: String) -> Result<Option<state::Entry>, state::StateError>;
+    async fn state_get(&self, _key: String) -> Result<Option<state::Entry>, state::StateError> {
+        Ok(None)
+    }
 
     /// Stores such a value if its version is as expected.
     async fn state_set(
         &self,
-        key: String,
-        value: String,
-        expected: Option<u64>,
-    ) -> Result<u64, state::StateError>;
+        _key: String,
+        _value: String,
+        _expected: Option<u64>,
+    ) -> Result<u64, state::StateError> {
+        Err(nothing_is_stored())
+    }
 
     /// Deletes such a value if its version is as expected.
     async fn state_delete(
         &self,
-        key: String,
-        expected: Option<u64>,
-    ) -> Result<(), state::StateError>;
+        _key: String,
+        _expected: Option<u64>,
+    ) -> Result<(), state::StateError> {
+        Err(nothing_is_stored())
+    }
 
     /// The value of a slot of the credential or of the environment's settings, in
     /// clear. Asked for components only that were loaded with the grant; refused
     /// unless the implementation, too, knows of one for this call. The error is for
     /// the connector's author.
     fn reveal(&self, slot: &str) -> Result<String, String> {
-        Err(format!(
-            "the slot `{slot}` stays sealed: no operator granted this connector to read secrets"
-        ))
+        Err(stays_sealed(slot))
     }
 
     /// Takes a line for the operator's log.
-    fn log(&self, level: LogLevel, message: &str);
+    fn log(&self, _level: LogLevel, _message: &str) {}
+}
+
+/// What a connector is told that nobody granted to read secrets.
+pub fn stays_sealed(slot: &str) -> String {
+    format!("the slot `{slot}` stays sealed: no operator granted this connector to read secrets")
+}
+
+fn nothing_is_stored() -> state::StateError {
+    state::StateError::Unavailable("nothing is stored here".to_owned())
 }
 
 /// The engine that all connectors of a process share.

@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollout_sandbox::{
-    CallError, Caller, Component, Error, Exhausted, Host, Limits, LoadError, LogLevel,
-    MacAlgorithm, Sandbox, Scope, SlotError, http, state,
+    CallError, Caller, Component, Error, Exhausted, Host, Limits, LoadError, Sandbox, http,
 };
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
@@ -89,37 +88,6 @@ impl Host for Outside {
     async fn send(&self, _: http::Request) -> Result<http::Response, http::Failure> {
         Err(http::Failure::Denied("no network in this test".into()))
     }
-    fn field(&self, _: Scope, _: &str) -> Option<String> {
-        None
-    }
-    fn mac(&self, _: Scope, slot: &str, _: MacAlgorithm, _: &[u8]) -> Result<Vec<u8>, SlotError> {
-        Err(SlotError::Empty(slot.into()))
-    }
-    fn verify_mac(
-        &self,
-        _: Scope,
-        slot: &str,
-        _: MacAlgorithm,
-        _: &[u8],
-        _: &[u8],
-    ) -> Result<bool, SlotError> {
-        Err(SlotError::Empty(slot.into()))
-    }
-    async fn state_get(&self, _: String) -> Result<Option<state::Entry>, state::StateError> {
-        Ok(None)
-    }
-    async fn state_set(
-        &self,
-        _: String,
-        _: String,
-        _: Option<u64>,
-    ) -> Result<u64, state::StateError> {
-        Ok(1)
-    }
-    async fn state_delete(&self, _: String, _: Option<u64>) -> Result<(), state::StateError> {
-        Ok(())
-    }
-    fn log(&self, _: LogLevel, _: &str) {}
 }
 
 fn small() -> Limits {

@@ -12,8 +12,7 @@
 use std::sync::{Arc, Mutex};
 
 use rollout_sandbox::{
-    CallError, Caller, Component, Error, Header, Host, Limits, LogLevel, MacAlgorithm, ReadScope,
-    Sandbox, Scope, SlotError, http, state,
+    CallError, Caller, Component, Error, Header, Host, Limits, LogLevel, ReadScope, Sandbox, http,
 };
 use tokio::sync::OnceCell;
 use wit_component::{ComponentEncoder, StringEncoding};
@@ -42,36 +41,6 @@ impl Host for Outside {
     fn placements(&self, url: &str) -> Vec<http::Placement> {
         let bound = url.starts_with("https://api.followupboss.com/");
         bound.then(key).into_iter().collect()
-    }
-    fn field(&self, _: Scope, _: &str) -> Option<String> {
-        None
-    }
-    fn mac(&self, _: Scope, slot: &str, _: MacAlgorithm, _: &[u8]) -> Result<Vec<u8>, SlotError> {
-        Err(SlotError::Empty(slot.into()))
-    }
-    fn verify_mac(
-        &self,
-        _: Scope,
-        slot: &str,
-        _: MacAlgorithm,
-        _: &[u8],
-        _: &[u8],
-    ) -> Result<bool, SlotError> {
-        Err(SlotError::Empty(slot.into()))
-    }
-    async fn state_get(&self, _: String) -> Result<Option<state::Entry>, state::StateError> {
-        Ok(None)
-    }
-    async fn state_set(
-        &self,
-        _: String,
-        _: String,
-        _: Option<u64>,
-    ) -> Result<u64, state::StateError> {
-        Ok(1)
-    }
-    async fn state_delete(&self, _: String, _: Option<u64>) -> Result<(), state::StateError> {
-        Ok(())
     }
     fn log(&self, _: LogLevel, message: &str) {
         self.lines.lock().unwrap().push(message.to_owned());

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use rollout_sandbox::{Host, LogLevel, MacAlgorithm, Scope, SlotError, http, state};
+use rollout_sandbox::{Host, LogLevel, Scope, http, state};
 
 /// A host that answers at once, but for `state.get`: that never does.
 #[derive(Default)]
@@ -32,21 +32,6 @@ impl Host for Outside {
 
     fn field(&self, _: Scope, _: &str) -> Option<String> {
         Some("a value".to_owned())
-    }
-
-    fn mac(&self, _: Scope, slot: &str, _: MacAlgorithm, _: &[u8]) -> Result<Vec<u8>, SlotError> {
-        Err(SlotError::Empty(slot.into()))
-    }
-
-    fn verify_mac(
-        &self,
-        _: Scope,
-        slot: &str,
-        _: MacAlgorithm,
-        _: &[u8],
-        _: &[u8],
-    ) -> Result<bool, SlotError> {
-        Err(SlotError::Empty(slot.into()))
     }
 
     async fn state_get(&self, _: String) -> Result<Option<state::Entry>, state::StateError> {
