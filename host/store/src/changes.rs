@@ -55,6 +55,7 @@ impl EnvStore {
     /// The number of the last change.
     pub async fn changes_upto(&self) -> Result<i64> {
         query("SELECT value FROM host_counters WHERE name = 'changes'")
+            .brief()
             .one(&self.db)
             .await
     }

@@ -74,7 +74,7 @@ pub struct Environment {
 }
 
 impl FromRow for Environment {
-    fn read(row: &Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         let old: Option<String> = row.get("old_secret_sealed")?;
         let until: Option<i64> = row.get("old_secret_until")?;
         Ok(Self {

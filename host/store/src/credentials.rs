@@ -63,7 +63,7 @@ pub struct Credential {
 }
 
 impl FromRow for Credential {
-    fn read(row: &Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
             id: row.get("id")?,
             app_key: row.get("app_key")?,

@@ -68,15 +68,10 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Database(refusal) => match dialect::fault(refusal.as_ref()) {
-                Fault::Unavailable => Self::Unavailable(error.to_string()),
-                Fault::Conflict => Self::Conflict("a row with this key"),
-                Fault::Orphan => Self::NotFound("row that this belongs to"),
-                Fault::Locked => Self::Locked(error.to_string()),
-                Fault::Forbidden => Self::Refused(error.to_string()),
-                Fault::Corrupt => Self::Corrupt(error.to_string()),
-                Fault::Other => Self::Internal(error.to_string()),
-            },
+            sqlx::Error::Database(refusal) => {
+                let code = refusal.code().unwrap_or_default();
+                Self::of_fault(dialect::fault_of_sqlstate(&code), &error)
+            }
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -88,6 +83,36 @@ impl From<sqlx::Error> for StoreError {
                 Self::Corrupt(error.to_string())
             }
             _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match &error {
+            rusqlite::Error::SqliteFailure(refusal, _) => {
+                let fault = dialect::fault_of_result_code(refusal.extended_code);
+                Self::of_fault(fault, &error)
+            }
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..) => Self::Corrupt(error.to_string()),
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl StoreError {
+    fn of_fault(fault: Fault, error: &dyn std::error::Error) -> Self {
+        match fault {
+            Fault::Unavailable => Self::Unavailable(error.to_string()),
+            Fault::Conflict => Self::Conflict("a row with this key"),
+            Fault::Orphan => Self::NotFound("row that this belongs to"),
+            Fault::Locked => Self::Locked(error.to_string()),
+            Fault::Forbidden => Self::Refused(error.to_string()),
+            Fault::Corrupt => Self::Corrupt(error.to_string()),
+            Fault::Other => Self::Internal(error.to_string()),
         }
     }
 }

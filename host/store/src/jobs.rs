@@ -242,7 +242,7 @@ impl EnvStore {
         };
         let mut taken = Vec::with_capacity(picked.len());
         let take = query(&self.jobs.take).bind(picked).bind(worker).bind(lease);
-        let read = |row: Row| {
+        let read = |row: Row<'_>| {
             taken.push(Lease::read(queue, &row)?);
             Ok(())
         };
@@ -260,7 +260,7 @@ impl EnvStore {
             .bind(queue.per_lane)
             .bind(lanes);
         served.execute(&mut tx).await?;
-        self.db.commit(tx).await?;
+        self.db.commit_soon(tx).await?;
         taken.sort_by_key(|lease| (lease.due_at, lease.id));
         Ok(taken)
     }
@@ -289,7 +289,7 @@ impl EnvStore {
             .bind(lease)
             .execute(&mut tx)
             .await?;
-        self.db.commit(tx).await?;
+        self.db.commit_soon(tx).await?;
         Ok(held)
     }
 
@@ -427,7 +427,7 @@ impl EnvStore {
         let next = statement(self.db.dialect().text(&next));
         let next = next.bind_all(queues.iter().map(|queue| queue.name.into()));
         let mut waits = Vec::with_capacity(queues.len());
-        let read = |row: Row| {
+        let read = |row: Row<'_>| {
             for at in 0..queues.len() {
                 let wait: Option<i64> = row.get(at)?;
                 waits.push(wait.map(|wait| wait.max(0)));

@@ -108,7 +108,7 @@ impl Event {
 }
 
 impl FromRow for Event {
-    fn read(row: &Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         let change = row.text("change")?;
         let happened = Happened::ALL.into_iter().find(|one| one.as_str() == change);
         Ok(Self {
@@ -252,7 +252,7 @@ impl EnvStore {
         // Looked for before the transaction: if another process numbers it meanwhile,
         // that one has the lease.
         let waiting = statement(Arc::clone(&self.outbox.waiting));
-        let ids: Vec<i64> = waiting.all(&self.db).await?;
+        let ids: Vec<i64> = waiting.brief().all(&self.db).await?;
         if ids.is_empty() {
             return Ok(0);
         }
@@ -266,7 +266,8 @@ impl EnvStore {
             .bind(i64::try_from(numbered).unwrap_or_default())
             .execute(&mut tx)
             .await?;
-        self.db.commit(tx).await?;
+        // Before they are told, they are on disk.
+        self.db.commit_soon(tx).await?;
         Ok(numbered)
     }
 
@@ -298,7 +299,7 @@ impl EnvStore {
         }
         let (mut first, mut last) = (None, 0);
         let mut events: Vec<Event> = Vec::new();
-        let read = |row: Row| {
+        let read = |row: Row<'_>| {
             (first, last) = (row.get::<Option<i64>>("first")?, row.get("last")?);
             if row.get::<Option<i64>>("number")?.is_some() {
                 events.push(Event::read(&row)?);
@@ -306,6 +307,7 @@ impl EnvStore {
             Ok(())
         };
         select.each(&self.db, read).await?;
+        self.db.settled().await?;
         let more = events.len() > usize::try_from(limit).unwrap_or_default();
         if more {
             events.pop();

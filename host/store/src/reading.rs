@@ -148,7 +148,7 @@ impl EnvStore {
     ) -> Result<Option<String>> {
         let get = self.table(&entity.name)?.get(entity)?;
         let record = statement(get).bind(id).bind(credential_id);
-        record.optional(&self.db).await
+        record.brief().optional(&self.db).await
     }
 
     /// The app's id of a record that is stored.
@@ -160,7 +160,7 @@ impl EnvStore {
     ) -> Result<Option<String>> {
         let upstream_id = statement(Arc::clone(&self.table(entity)?.upstream_id));
         let upstream_id = upstream_id.bind(id).bind(credential_id);
-        upstream_id.optional(&self.db).await
+        upstream_id.brief().optional(&self.db).await
     }
 
     /// The app's ids of records, by this host's: of rows, of references that
@@ -194,6 +194,7 @@ impl EnvStore {
             .bind(ids)
             .bind(credential_id)
             .bind(entity)
+            .brief()
             .all(&self.db)
             .await?;
         Ok(pairs.into_iter().collect())
@@ -228,7 +229,7 @@ impl EnvStore {
         let behind =
             query("SELECT keys_behind FROM host_sync WHERE credential_id = $1 AND entity = $2");
         let behind = behind.bind(list.credential_id).bind(&list.entity.name);
-        let behind: Option<Option<i64>> = behind.optional(&self.db).await?;
+        let behind: Option<Option<i64>> = behind.brief().optional(&self.db).await?;
         Ok(behind.flatten())
     }
 }
@@ -244,7 +245,7 @@ async fn rows<'a>(
     let limit = query.limit.min(LIMIT_MAX);
     let (mut count, mut more) = (0, false);
     let (mut total, mut last) = (None, None);
-    let read = |row: Row| {
+    let read = |row: Row<'_>| {
         total = Some(row.get(2)?);
         if count == limit {
             more = true;

@@ -53,6 +53,7 @@ impl EnvStore {
             query("SELECT value, version FROM host_state WHERE credential_id = $1 AND key = $2")
                 .bind(credential_id)
                 .bind(key)
+                .brief()
                 .optional(&self.db)
                 .await?;
         Ok(value.map(|(value, version)| StateValue { value, version }))

@@ -116,7 +116,7 @@ impl Lease {
 }
 
 impl FromRow for SyncRow {
-    fn read(row: &Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         let status = row.text("status")?;
         let phase = row.text("phase")?;
         let unknown = |what: &str| StoreError::Corrupt(format!("host_sync says {what}"));

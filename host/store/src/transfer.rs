@@ -10,9 +10,9 @@
 
 use std::path::Path;
 
+use rusqlite::{Connection, OpenFlags};
+
 use rollout_catalog::Catalog;
-use sqlx::Connection as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::database::{Db, Row, Tx, Value, query, statement};
 use crate::dialect::{Dialect, Insert, Type, quote};
@@ -93,14 +93,8 @@ impl EnvStore {
         let mut tx = self.db.write().await?;
         migrations::put(&mut tx, NOTE, note).await?;
         self.db.commit(tx).await?;
-        if let Db::Sqlite {
-            writer, readers, ..
-        } = &self.db
-        {
-            readers.close().await;
-            sqlx::query("PRAGMA journal_mode = DELETE")
-                .execute(writer)
-                .await?;
+        if let Db::Sqlite(pool) = &self.db {
+            pool.fold().await?;
         }
         self.close().await;
         Ok(())
@@ -250,7 +244,7 @@ impl Table {
             key.join(", "),
         ));
         let mut rows = Vec::new();
-        let read = |row: Row| {
+        let read = |row: Row<'_>| {
             let values = self.columns.iter().enumerate();
             let values = values.map(|(at, column)| column.kind.read(&row, at));
             rows.push(values.collect::<Result<Vec<_>>>()?);
@@ -385,30 +379,23 @@ impl Type {
 /// version made.
 pub async fn backup_note(file: &Path) -> Result<String> {
     let shown = file.display();
-    let none = |_| StoreError::Refused(format!("{shown} is no backup of an environment"));
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .read_only(true)
-        .immutable(true);
-    let mut connection = SqliteConnection::connect_with(&options)
-        .await
-        .map_err(|error| StoreError::Refused(format!("{shown} can't be opened: {error}")))?;
-    let facts: Vec<(String, String)> = sqlx::query_as("SELECT key, value FROM host_meta")
-        .fetch_all(&mut connection)
-        .await
-        .map_err(none)?;
-    let catalog: i64 = sqlx::query_scalar("SELECT coalesce(max(catalog), 0) FROM host_columns")
-        .fetch_one(&mut connection)
-        .await
-        .map_err(none)?;
-    connection.close().await.map_err(none)?;
+    let none = || StoreError::Refused(format!("{shown} is no backup of an environment"));
+    let file = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || facts_of_backup(&file));
+    let read = read.await.map_err(|_| none())?;
+    let (facts, catalog) = read.map_err(|error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::CannotOpen) => {
+            StoreError::Refused(format!("{shown} can't be opened: {error}"))
+        }
+        _ => none(),
+    })?;
     let fact = |wanted: &str| {
         let found = facts.iter().find(|(key, _)| key == wanted);
         found.map(|(_, value)| value.clone()).unwrap_or_default()
     };
     let note = fact(NOTE);
     if note.is_empty() {
-        return Err(none(sqlx::Error::RowNotFound));
+        return Err(none());
     }
     let version = fact("schema_version").parse().unwrap_or(usize::MAX);
     let known = migrations::ENVIRONMENT.len();
@@ -423,4 +410,16 @@ pub async fn backup_note(file: &Path) -> Result<String> {
         )));
     }
     Ok(note)
+}
+
+/// What a backup says of itself, and the newest catalogue in it.
+fn facts_of_backup(file: &Path) -> rusqlite::Result<(Vec<(String, String)>, i64)> {
+    // Nothing is to lie beside it afterwards.
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let backup = Connection::open_with_flags(file, flags)?;
+    let mut facts = backup.prepare("SELECT key, value FROM host_meta")?;
+    let facts = facts.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let facts = facts.collect::<Result<_, _>>()?;
+    let catalog = "SELECT coalesce(max(catalog), 0) FROM host_columns";
+    Ok((facts, backup.query_row(catalog, [], |row| row.get(0))?))
 }

@@ -77,7 +77,7 @@ pub struct OpenWrite {
 }
 
 impl FromRow for OpenWrite {
-    fn read(row: &Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
             id: row.get("id")?,
             credential_id: row.get("credential_id")?,
@@ -112,6 +112,7 @@ async fn earlier<'a>(
         query("SELECT request, answer FROM host_writes WHERE credential_id = $1 AND key = $2")
             .bind(credential_id)
             .bind(key)
+            .brief()
             .optional(on)
             .await?;
     Ok(earlier.map(|earlier| match earlier {

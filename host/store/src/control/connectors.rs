@@ -39,7 +39,7 @@ pub struct Installed {
 }
 
 impl FromRow for Installed {
-    fn read(row: &Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
             key: row.get("key")?,
             version: row.get("version")?,
@@ -65,7 +65,7 @@ pub struct Use {
 }
 
 impl FromRow for Use {
-    fn read(row: &Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         let environment: String = row.get("environment")?;
         Ok(Self {
             environment: Some(environment).filter(|name| name != ALL),
@@ -87,7 +87,7 @@ pub struct Act {
 }
 
 impl FromRow for Act {
-    fn read(row: &Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
             at: row.get("at")?,
             act: row.get("act")?,

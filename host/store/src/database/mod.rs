@@ -15,7 +15,6 @@ mod row;
 mod sqlite;
 mod statement;
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::Transaction;
@@ -30,8 +29,6 @@ pub(crate) use statement::{Query, Value, execute_arguments, query, statement};
 use crate::dialect::Dialect;
 use crate::{Result, StoreError};
 
-/// Commits between two looks at the size of SQLite's write-ahead log.
-const COMMITS_PER_LOOK: u32 = 64;
 /// How long a server that doesn't answer is waited for: longer than its own
 /// limit for a statement.
 const ANSWER: Duration = Duration::from_secs(40);
@@ -39,17 +36,13 @@ const ANSWER: Duration = Duration::from_secs(40);
 /// An open database.
 #[derive(Debug)]
 pub(crate) enum Db {
-    Sqlite {
-        writer: sqlx::SqlitePool,
-        readers: sqlx::SqlitePool,
-        commits: AtomicU32,
-    },
+    Sqlite(sqlite::Pool),
     Postgres(Box<postgres::Pool>),
 }
 
 /// A transaction.
 pub(crate) enum Tx {
-    Sqlite(Transaction<'static, sqlx::Sqlite>),
+    Sqlite(sqlite::Transaction),
     Postgres {
         tx: Transaction<'static, sqlx::Postgres>,
         turn: OwnedSemaphorePermit,
@@ -71,14 +64,7 @@ impl Db {
         purpose: Purpose,
     ) -> Result<Self> {
         match location {
-            Location::File(path) => {
-                let (writer, readers) = sqlite::open(path).await?;
-                Ok(Self::Sqlite {
-                    writer,
-                    readers,
-                    commits: AtomicU32::new(0),
-                })
-            }
+            Location::File(path) => Ok(Self::Sqlite(sqlite::Pool::open(path)?)),
             Location::Postgres(url) => {
                 let pool = postgres::Pool::open(databases, url, purpose).await?;
                 Ok(Self::Postgres(Box::new(pool)))
@@ -88,7 +74,7 @@ impl Db {
 
     pub(crate) fn dialect(&self) -> Dialect {
         match self {
-            Self::Sqlite { .. } => Dialect::Sqlite,
+            Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
         }
     }
@@ -96,9 +82,7 @@ impl Db {
     /// Begins a writing transaction; on SQLite it waits for the one before it.
     pub(crate) async fn write(&self) -> Result<Tx> {
         match self {
-            Self::Sqlite { writer, .. } => {
-                Ok(Tx::Sqlite(writer.begin_with(sqlite::BEGIN_WRITE).await?))
-            }
+            Self::Sqlite(pool) => Ok(Tx::Sqlite(pool.write().await?)),
             Self::Postgres(pool) => pool.begin("BEGIN").await,
         }
     }
@@ -106,7 +90,7 @@ impl Db {
     /// Begins reading as of one point in time.
     pub(crate) async fn snapshot(&self) -> Result<Tx> {
         match self {
-            Self::Sqlite { readers, .. } => Ok(Tx::Sqlite(readers.begin_with("BEGIN").await?)),
+            Self::Sqlite(pool) => Ok(Tx::Sqlite(pool.snapshot().await?)),
             Self::Postgres(pool) => {
                 pool.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                     .await
@@ -114,22 +98,34 @@ impl Db {
         }
     }
 
+    /// Commits; once this answers, it is on disk.
     pub(crate) async fn commit(&self, tx: Tx) -> Result<()> {
-        match tx {
-            Tx::Sqlite(tx) => tx.commit().await?,
-            Tx::Postgres { tx, turn } => {
+        match (self, tx) {
+            (Self::Sqlite(pool), Tx::Sqlite(tx)) => pool.commit(tx).await,
+            (_, Tx::Sqlite(_)) => Err(StoreError::Internal("a strange transaction".to_owned())),
+            (_, Tx::Postgres { tx, turn }) => {
                 answered(tx.commit()).await?;
                 drop(turn);
+                Ok(())
             }
         }
-        if let Self::Sqlite {
-            writer, commits, ..
-        } = self
-            && commits.fetch_add(1, Ordering::Relaxed) % COMMITS_PER_LOOK == COMMITS_PER_LOOK - 1
-        {
-            sqlite::bound_log(writer).await?;
+    }
+
+    /// Commits what need not be on disk yet. Whoever tells others of it waits for
+    /// [`Self::settled`] first; what is lost with the power was never told.
+    pub(crate) async fn commit_soon(&self, tx: Tx) -> Result<()> {
+        match (self, tx) {
+            (Self::Sqlite(pool), Tx::Sqlite(tx)) => pool.commit_soon(tx).map(drop),
+            (_, tx) => self.commit(tx).await,
         }
-        Ok(())
+    }
+
+    /// Waits until everything that was committed is on disk.
+    pub(crate) async fn settled(&self) -> Result<()> {
+        match self {
+            Self::Sqlite(pool) => pool.settled().await,
+            Self::Postgres(_) => Ok(()),
+        }
     }
 
     /// Runs a statement of Postgres outside of any transaction, for as long as it
@@ -137,7 +133,7 @@ impl Db {
     pub(crate) async fn alone(&self, sql: String) -> Result<()> {
         match self {
             Self::Postgres(pool) => pool.alone(sql).await,
-            Self::Sqlite { .. } => Err(StoreError::Internal("a file locks as a whole".to_owned())),
+            Self::Sqlite(_) => Err(StoreError::Internal("a file locks as a whole".to_owned())),
         }
     }
 
@@ -147,12 +143,7 @@ impl Db {
 
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite {
-                writer, readers, ..
-            } => {
-                readers.close().await;
-                writer.close().await;
-            }
+            Self::Sqlite(pool) => pool.close().await,
             Self::Postgres(pool) => pool.close().await,
         }
     }
@@ -169,8 +160,8 @@ impl Tx {
 
 /// Where a statement runs.
 pub(crate) enum On<'a> {
-    Sqlite(&'a mut sqlx::SqliteConnection),
-    SqlitePool(&'a sqlx::SqlitePool),
+    Sqlite(&'a mut sqlite::Transaction),
+    SqlitePool(&'a sqlite::Pool),
     Postgres(&'a mut sqlx::PgConnection),
     PostgresPool(&'a postgres::Pool),
 }
@@ -178,7 +169,7 @@ pub(crate) enum On<'a> {
 impl<'a> From<&'a mut Tx> for On<'a> {
     fn from(tx: &'a mut Tx) -> Self {
         match tx {
-            Tx::Sqlite(tx) => Self::Sqlite(&mut *tx),
+            Tx::Sqlite(tx) => Self::Sqlite(tx),
             Tx::Postgres { tx, .. } => Self::Postgres(&mut *tx),
         }
     }
@@ -188,7 +179,7 @@ impl<'a> From<&'a mut Tx> for On<'a> {
 impl<'a> From<&'a Db> for On<'a> {
     fn from(db: &'a Db) -> Self {
         match db {
-            Db::Sqlite { readers, .. } => Self::SqlitePool(readers),
+            Db::Sqlite(pool) => Self::SqlitePool(pool),
             Db::Postgres(pool) => Self::PostgresPool(pool),
         }
     }

@@ -1,47 +1,32 @@
 //! What a statement answers.
 
-use sqlx::{ColumnIndex, Decode, Row as _, Type};
+use rusqlite::RowIndex;
+use rusqlite::types::FromSql;
+use sqlx::postgres::PgRow;
+use sqlx::{ColumnIndex, Decode, Postgres, Row as _, Type};
 
 use crate::Result;
 
 /// One row.
-pub(crate) enum Row {
-    Sqlite(sqlx::sqlite::SqliteRow),
-    Postgres(sqlx::postgres::PgRow),
+pub(crate) enum Row<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(PgRow),
 }
 
 /// What a column can be read as.
-pub(crate) trait Column:
-    Type<sqlx::Sqlite>
-    + Type<sqlx::Postgres>
-    + for<'r> Decode<'r, sqlx::Sqlite>
-    + for<'r> Decode<'r, sqlx::Postgres>
-{
-}
+pub(crate) trait Column: FromSql + Type<Postgres> + for<'r> Decode<'r, Postgres> {}
 
-impl<T> Column for T where
-    T: Type<sqlx::Sqlite>
-        + Type<sqlx::Postgres>
-        + for<'r> Decode<'r, sqlx::Sqlite>
-        + for<'r> Decode<'r, sqlx::Postgres>
-{
-}
+impl<T> Column for T where T: FromSql + Type<Postgres> + for<'r> Decode<'r, Postgres> {}
 
 /// A column by its place or its name.
-pub(crate) trait Place:
-    ColumnIndex<sqlx::sqlite::SqliteRow> + ColumnIndex<sqlx::postgres::PgRow>
-{
-}
+pub(crate) trait Place: RowIndex + ColumnIndex<PgRow> {}
 
-impl<T> Place for T where
-    T: ColumnIndex<sqlx::sqlite::SqliteRow> + ColumnIndex<sqlx::postgres::PgRow>
-{
-}
+impl<T> Place for T where T: RowIndex + ColumnIndex<PgRow> {}
 
-impl Row {
+impl Row<'_> {
     pub(crate) fn get<T: Column>(&self, place: impl Place) -> Result<T> {
         Ok(match self {
-            Self::Sqlite(row) => row.try_get(place)?,
+            Self::Sqlite(row) => row.get(place)?,
             Self::Postgres(row) => row.try_get(place)?,
         })
     }
@@ -49,7 +34,10 @@ impl Row {
     /// A text where it lies.
     pub(crate) fn text(&self, place: impl Place) -> Result<&str> {
         Ok(match self {
-            Self::Sqlite(row) => row.try_get(place)?,
+            Self::Sqlite(row) => row
+                .get_ref(place)?
+                .as_str()
+                .map_err(rusqlite::Error::from)?,
             Self::Postgres(row) => row.try_get(place)?,
         })
     }
@@ -57,13 +45,13 @@ impl Row {
 
 /// What a whole row can be read as.
 pub(crate) trait FromRow: Sized {
-    fn read(row: &Row) -> Result<Self>;
+    fn read(row: &Row<'_>) -> Result<Self>;
 }
 
 macro_rules! scalars {
     ($($scalar:ty),*) => {$(
         impl FromRow for $scalar {
-            fn read(row: &Row) -> Result<Self> {
+            fn read(row: &Row<'_>) -> Result<Self> {
                 row.get(0)
             }
         }
@@ -75,7 +63,7 @@ scalars!(i64, bool, String, Option<i64>, Option<String>, Vec<u8>);
 macro_rules! tuples {
     ($(($($column:ident $place:tt),*))*) => {$(
         impl<$($column: Column),*> FromRow for ($($column,)*) {
-            fn read(row: &Row) -> Result<Self> {
+            fn read(row: &Row<'_>) -> Result<Self> {
                 Ok(($(row.get::<$column>($place)?,)*))
             }
         }

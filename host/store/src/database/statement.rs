@@ -5,11 +5,10 @@ use std::sync::Arc;
 use futures_util::TryStreamExt as _;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
-use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::postgres::{JsonText, clean, time_of};
-use super::{FromRow, On, Row, Tx, answered};
+use super::{FromRow, On, Row, Tx, answered, sqlite};
 use crate::{Result, StoreError};
 
 /// A parameter. Without a value it still has a type, which Postgres asks for.
@@ -72,15 +71,23 @@ impl From<Vec<i64>> for Value {
 }
 
 impl Value {
-    pub(super) fn bind_sqlite(self, arguments: &mut SqliteArguments) -> Result<(), BoxDynError> {
+    pub(super) fn bind_sqlite(
+        &self,
+        statement: &mut rusqlite::Statement<'_>,
+        place: usize,
+    ) -> rusqlite::Result<()> {
         match self {
-            Self::Text(text) | Self::Json(text) | Self::Time(text) => arguments.add(text),
-            Self::Integer(number) => arguments.add(number),
-            Self::Number(number) => arguments.add(number),
-            Self::Boolean(value) => arguments.add(value),
-            Self::Bytes(bytes) => arguments.add(bytes),
-            Self::Texts(list) => arguments.add(serde_json::Value::from(list).to_string()),
-            Self::Integers(list) => arguments.add(serde_json::Value::from(list).to_string()),
+            Self::Text(text) | Self::Json(text) | Self::Time(text) => {
+                statement.raw_bind_parameter(place, text)
+            }
+            Self::Integer(number) => statement.raw_bind_parameter(place, number),
+            Self::Number(number) => statement.raw_bind_parameter(place, number),
+            Self::Boolean(value) => statement.raw_bind_parameter(place, value),
+            Self::Bytes(bytes) => statement.raw_bind_parameter(place, bytes),
+            Self::Texts(list) => statement
+                .raw_bind_parameter(place, serde_json::Value::from(list.as_slice()).to_string()),
+            Self::Integers(list) => statement
+                .raw_bind_parameter(place, serde_json::Value::from(list.as_slice()).to_string()),
         }
     }
 
@@ -103,6 +110,8 @@ impl Value {
 pub(crate) struct Query {
     sql: SqlStr,
     values: Vec<Value>,
+    /// It is over in microseconds.
+    brief: bool,
 }
 
 /// A statement of a fixed text.
@@ -110,6 +119,7 @@ pub(crate) fn query(sql: &'static str) -> Query {
     Query {
         sql: sql.into_sql_str(),
         values: Vec::new(),
+        brief: false,
     }
 }
 
@@ -122,6 +132,7 @@ where
     Query {
         sql: AssertSqlSafe(sql).into_sql_str(),
         values: Vec::new(),
+        brief: false,
     }
 }
 
@@ -138,14 +149,10 @@ impl Query {
         self
     }
 
-    fn for_sqlite(self) -> Result<(SqlStr, SqliteArguments)> {
-        let mut arguments = SqliteArguments::default();
-        arguments.reserve(self.values.len(), 0);
-        for value in self.values {
-            let bound = value.bind_sqlite(&mut arguments);
-            bound.map_err(sqlx::Error::Encode)?;
-        }
-        Ok((self.sql, arguments))
+    /// Says that it finds a row or a few by a key: not worth another thread.
+    pub(crate) fn brief(mut self) -> Self {
+        self.brief = true;
+        self
     }
 
     fn for_postgres(self) -> Result<(SqlStr, PgArguments)> {
@@ -160,16 +167,8 @@ impl Query {
     /// Runs it; answers how many rows it changed.
     pub(crate) async fn execute<'a>(self, on: impl Into<On<'a>>) -> Result<u64> {
         match on.into() {
-            On::Sqlite(connection) => {
-                let (sql, arguments) = self.for_sqlite()?;
-                let query = sqlx::query_with(sql, arguments);
-                Ok(query.execute(connection).await?.rows_affected())
-            }
-            On::SqlitePool(pool) => {
-                let (sql, arguments) = self.for_sqlite()?;
-                let query = sqlx::query_with(sql, arguments);
-                Ok(query.execute(pool).await?.rows_affected())
-            }
+            On::Sqlite(tx) => tx.run(self.sql.as_str(), &self.values, |_| Ok(())),
+            On::SqlitePool(pool) => self.read_sqlite(pool, |_| Ok(())).await,
             On::Postgres(connection) => {
                 let (sql, arguments) = self.for_postgres()?;
                 execute_postgres(sql, arguments, connection).await
@@ -185,7 +184,7 @@ impl Query {
     /// Runs it and reads every row.
     pub(crate) async fn all<'a, T: FromRow>(self, on: impl Into<On<'a>>) -> Result<Vec<T>> {
         let mut all = Vec::new();
-        let read = |row: Row| {
+        let read = |row: Row<'_>| {
             all.push(T::read(&row)?);
             Ok(())
         };
@@ -208,22 +207,16 @@ impl Query {
     pub(crate) async fn each<'a>(
         self,
         on: impl Into<On<'a>>,
-        mut read: impl FnMut(Row) -> Result<()>,
+        mut read: impl FnMut(Row<'_>) -> Result<()>,
     ) -> Result<()> {
         match on.into() {
-            On::Sqlite(connection) => {
-                let (sql, arguments) = self.for_sqlite()?;
-                let mut rows = sqlx::query_with(sql, arguments).fetch(connection);
-                while let Some(row) = rows.try_next().await? {
-                    read(Row::Sqlite(row))?;
-                }
+            On::Sqlite(tx) => {
+                tx.run(self.sql.as_str(), &self.values, |row| {
+                    read(Row::Sqlite(row))
+                })?;
             }
             On::SqlitePool(pool) => {
-                let (sql, arguments) = self.for_sqlite()?;
-                let mut rows = sqlx::query_with(sql, arguments).fetch(pool);
-                while let Some(row) = rows.try_next().await? {
-                    read(Row::Sqlite(row))?;
-                }
+                self.read_sqlite(pool, |row| read(Row::Sqlite(row))).await?;
             }
             On::Postgres(connection) => {
                 let (sql, arguments) = self.for_postgres()?;
@@ -241,17 +234,31 @@ impl Query {
     /// Runs several statements without parameters, separated by `;`, for as long as
     /// that takes: an index may take long.
     pub(crate) async fn script<'a>(self, on: impl Into<On<'a>>) -> Result<()> {
-        let script = sqlx::raw_sql(self.sql);
         match on.into() {
-            On::Sqlite(connection) => script.execute(connection).await.map(drop)?,
-            On::SqlitePool(pool) => script.execute(pool).await.map(drop)?,
-            On::Postgres(connection) => script.execute(connection).await.map(drop)?,
-            On::PostgresPool(pool) => {
-                let (mut connection, _turn) = pool.acquire().await?;
-                script.execute(&mut *connection).await.map(drop)?;
+            On::Sqlite(tx) => tx.script(self.sql.as_str()),
+            On::Postgres(connection) => {
+                sqlx::raw_sql(self.sql).execute(connection).await?;
+                Ok(())
             }
+            On::SqlitePool(_) | On::PostgresPool(_) => Err(StoreError::Internal(
+                "a script runs in a transaction".to_owned(),
+            )),
         }
-        Ok(())
+    }
+
+    /// A query that reads outside of any transaction.
+    async fn read_sqlite(
+        self,
+        pool: &sqlite::Pool,
+        read: impl FnMut(&rusqlite::Row<'_>) -> Result<()>,
+    ) -> Result<u64> {
+        let reader = pool.reader().await?;
+        let run = || sqlite::run(&reader, self.sql.as_str(), &self.values, read);
+        if self.brief {
+            run()
+        } else {
+            sqlite::at_length(run)
+        }
     }
 }
 
@@ -281,7 +288,7 @@ async fn each_postgres(
     sql: SqlStr,
     arguments: PgArguments,
     connection: &mut sqlx::PgConnection,
-    read: &mut impl FnMut(Row) -> Result<()>,
+    read: &mut impl FnMut(Row<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut rows = sqlx::query_with(sql, arguments).fetch(connection);
     while let Some(row) = answered(rows.try_next()).await? {

@@ -1,8 +1,5 @@
 //! Why a database refused.
 
-use sqlx::error::DatabaseError;
-use sqlx::postgres::PgDatabaseError;
-
 /// What a refusal means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -18,16 +15,8 @@ pub(crate) enum Fault {
     Other,
 }
 
-pub(crate) fn fault(refusal: &dyn DatabaseError) -> Fault {
-    match refusal.try_downcast_ref::<PgDatabaseError>() {
-        Some(refusal) => of_sqlstate(refusal.code()),
-        None => of_result_code(refusal.code().as_deref().unwrap_or_default()),
-    }
-}
-
 /// SQLite's extended result code.
-fn of_result_code(code: &str) -> Fault {
-    let code = code.parse::<u32>().unwrap_or_default();
+pub(crate) fn fault_of_result_code(code: i32) -> Fault {
     match code & 0xff {
         // BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN
         5 | 6 | 7 | 8 | 10 | 13 | 14 => Fault::Unavailable,
@@ -41,7 +30,7 @@ fn of_result_code(code: &str) -> Fault {
 }
 
 /// <https://www.postgresql.org/docs/15/errcodes-appendix.html>
-fn of_sqlstate(code: &str) -> Fault {
+pub(crate) fn fault_of_sqlstate(code: &str) -> Fault {
     match code {
         // deadlock, serialization failure, query cancelled,
         // read-only, idle in transaction, no such database, too many connections

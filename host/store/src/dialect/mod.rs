@@ -9,7 +9,7 @@ mod tables;
 
 use rollout_catalog::Kind;
 
-pub(crate) use fault::{Fault, fault};
+pub(crate) use fault::{Fault, fault_of_result_code, fault_of_sqlstate};
 pub(crate) use insert::Insert;
 pub(crate) use record::{SORTED_LETTERS, digits};
 

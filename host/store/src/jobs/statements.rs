@@ -209,7 +209,7 @@ impl Jobs {
             .bind(lease)
             .bind(queue.per_lane);
         let mut begun = None;
-        let read = |row: Row| {
+        let read = |row: Row<'_>| {
             begun = Some(Lease::read(queue, &row)?);
             Ok(())
         };

@@ -172,7 +172,7 @@ impl Backlog {
         let mut keys = Vec::new();
         let mut found = Vec::new();
         let rows = statement(sql).bind(credential_id).bind(behind);
-        let read = |row: Row| {
+        let read = |row: Row<'_>| {
             let seq: i64 = row.get(0)?;
             for (at, column) in table.keyed.iter().enumerate() {
                 let text = row.get::<Option<String>>(at + 1)?.unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Following `next` while records come, change and go.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rollout_store::{ListQuery, Narrow};
 use serde_json::json;
@@ -132,15 +133,17 @@ async fn a_reader_meets_every_lasting_record_once_while_others_change() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn readers_see_whole_pages_while_a_writer_lands() {
-    let fixture = Fixture::new().await;
-    let writing = async {
+    let fixture = Arc::new(Fixture::new().await);
+    let writer = Arc::clone(&fixture);
+    // A task of its own: a transaction on SQLite doesn't wait for anybody.
+    let writing = tokio::spawn(async move {
         for start in 0..20 {
-            let people = (0..50).map(|n| fixture.person(&(start * 50 + n).to_string(), json!({})));
-            fixture.land(people.collect()).await;
+            let people = (0..50).map(|n| writer.person(&(start * 50 + n).to_string(), json!({})));
+            writer.land(people.collect()).await;
         }
-    };
+    });
     let reading = async {
         let mut reads = 0;
         loop {
@@ -159,6 +162,7 @@ async fn readers_see_whole_pages_while_a_writer_lands() {
             tokio::task::yield_now().await;
         }
     };
-    let ((), reads) = tokio::join!(writing, reading);
+    let (written, reads) = tokio::join!(writing, reading);
+    written.unwrap();
     assert!(reads > 1);
 }
