@@ -1,8 +1,9 @@
 //! Backups: an environment as one file, and back.
 //!
 //! A backup is an environment's database on SQLite, whatever it comes from, with
-//! a note of what the control database knew of it. Secrets in it stay sealed, so
-//! it is of use only beside the master key.
+//! a note of what the control database knew of it. Secrets in it stay sealed, all
+//! with the environment's own keys, which are in it too: it is of use only beside
+//! the master key that these are wrapped with.
 
 #![expect(clippy::print_stdout, reason = "a command's answer goes there")]
 
@@ -14,27 +15,29 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use rollout_catalog::Catalog;
 use rollout_connectors::{
-    app_slot_context, client_secret_context, credential_slot_context, database_url_context,
+    Keyring, app_slot_context, client_secret_context, credential_slot_context, database_url_context,
 };
 use rollout_store::{
     AppKeys, AppSetting, CustomerSchemas, EnvStore, Environment, Location, Migrate, SettingKind,
-    now,
+    StoredKey, now,
 };
-use rollout_vault::{Context, KEY_FILE, Vault};
+use rollout_vault::{Context, Vault};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::block_on;
 use crate::config::Config;
 use crate::data::DataDir;
 use crate::environments::remove;
-use crate::installation::{Installation, KEY_CHECK, is_name, key_check};
+use crate::installation::{Installation, before_data_keys, is_name};
 
 /// What a backup says of its environment.
 #[derive(Serialize, Deserialize)]
 struct Note {
     made_at: i64,
-    /// Shows whether a key is the one that the secrets are sealed with.
-    key_check: String,
+    /// The environment's keys; none in a backup from before there were any, whose secrets
+    /// are sealed with the master key itself.
+    #[serde(default)]
+    keys: Vec<StoredKey>,
     name: String,
     client_id: String,
     client_secret_sealed: String,
@@ -114,8 +117,8 @@ pub(crate) fn backup(data: &Path, config: &Config, name: &str, file: &Path) -> R
         let installation = Installation::open(config, data, false).await?;
         let environment = installation.environment(name).await?;
         let catalog = Catalog::embedded()?;
-        let note = note(&installation, &environment).await?;
         let store = installation.store(&environment, &catalog).await?;
+        let note = note(&installation, &environment, &store).await?;
         let draft = Draft::beside(file)?;
         let copy = open_file(&installation, &draft.path, &environment.client_id, &catalog).await?;
         let copied = store.copy_to(&copy).await;
@@ -130,15 +133,32 @@ pub(crate) fn backup(data: &Path, config: &Config, name: &str, file: &Path) -> R
 }
 
 /// What the control database knows of an environment.
-async fn note(installation: &Installation, environment: &Environment) -> Result<Note> {
+async fn note(
+    installation: &Installation,
+    environment: &Environment,
+    store: &EnvStore,
+) -> Result<Note> {
     let mut settings = installation.control.app_settings().await?;
+    let own = installation.keys_of(environment, store).await?;
+    let context = client_secret_context(&environment.name);
+    let again = |sealed: &str| {
+        reseal(
+            (installation.vault(), &context),
+            (own.vault(), &context),
+            sealed,
+        )
+    };
+    let old_secret = match &environment.old_secret {
+        Some((sealed, until)) => Some((again(sealed)?, *until)),
+        None => None,
+    };
     Ok(Note {
         made_at: now(),
-        key_check: key_check(&installation.vault)?,
+        keys: store.data_keys().all().await?,
         name: environment.name.clone(),
         client_id: environment.client_id.clone(),
-        client_secret_sealed: environment.client_secret_sealed.clone(),
-        old_secret: environment.old_secret.clone(),
+        client_secret_sealed: again(&environment.client_secret_sealed)?,
+        old_secret,
         app_keys: environment.app_keys,
         created_at: environment.created_at,
         settings: settings.remove(&environment.name).unwrap_or_default(),
@@ -160,7 +180,7 @@ async fn open_file(
 
 pub(crate) fn restore(data: &Path, config: &Config, restore: Restore<'_>) -> Result<()> {
     block_on(async {
-        let note = read_note(data, restore.file).await?;
+        let (note, vault) = read_note(data, config, restore.file).await?;
         let name = restore.name.clone().unwrap_or_else(|| note.name.clone());
         ensure!(is_name(&name), "`{name}` can't name an environment");
         let installation = Installation::open(config, data, true).await?;
@@ -170,11 +190,9 @@ pub(crate) fn restore(data: &Path, config: &Config, restore: Restore<'_>) -> Res
             .check_free(&name, Some(&note.client_id))
             .await?;
         check_empty(&installation, &location).await?;
-        let environment = environment(&installation.vault, &note, &name, &restore)?;
-        let settings = settings(&installation.vault, &note, &name)?;
-        place(&installation, &note, &environment, &restore, &location).await?;
-        let control = &installation.control;
-        if let Err(error) = control.restore_environment(&environment, &settings).await {
+        let environment = environment(&installation, &vault, &note, &name, &restore)?;
+        let keys = place(&installation, &note, &environment, &restore, &location).await?;
+        if let Err(error) = enter(&installation, keys.vault(), &note, &environment).await {
             remove(
                 &installation,
                 &environment,
@@ -182,7 +200,7 @@ pub(crate) fn restore(data: &Path, config: &Config, restore: Restore<'_>) -> Res
                 CustomerSchemas::Keep,
             )
             .await?;
-            return Err(error.into());
+            return Err(error);
         }
         println!("environment `{name}` is restored into {location}");
         if !restore.resume {
@@ -194,27 +212,35 @@ pub(crate) fn restore(data: &Path, config: &Config, restore: Restore<'_>) -> Res
     })
 }
 
-/// Reads what the backup says of itself. Before anything is made, it is clear
-/// that the key is the right one.
-async fn read_note(data: &Path, file: &Path) -> Result<Note> {
+/// Reads what the backup says of itself, and what opens its secrets. Before anything is
+/// made, it is clear that the master key is the right one.
+async fn read_note(data: &Path, config: &Config, file: &Path) -> Result<(Note, Vault)> {
     let text = rollout_store::backup_note(file).await?;
     let note: Note = serde_json::from_str(&text)
         .with_context(|| format!("{} is of another version", file.display()))?;
-    let data = DataDir::open(data, false)?;
-    let key = data.shown(KEY_FILE);
-    ensure!(
-        data.has_key(),
-        "{key} is missing: put the key there that belongs to the backup, before anything else"
-    );
-    data.vault(false)?
-        .open(&KEY_CHECK, &note.key_check)
-        .with_context(|| {
-            format!(
-                "the backup is sealed with another key than {key}: restore it in a data directory \
-                 that has the master.key of the installation it comes from"
-            )
-        })?;
-    Ok(note)
+    let source = DataDir::open(data, false)?.key_source(&config.keys)?;
+    let masters = source
+        .read()
+        .await
+        .context("put the key there that belongs to the backup, before anything else")?;
+    let vault = match note.keys.as_slice() {
+        [] => before_data_keys(&masters),
+        keys => Keyring::vault_of(&note.client_id, &masters, keys).map_err(Into::into),
+    };
+    let vault = vault.and_then(|vault| {
+        vault.open(
+            &client_secret_context(&note.name),
+            &note.client_secret_sealed,
+        )?;
+        Ok(vault)
+    });
+    let vault = vault.with_context(|| {
+        format!(
+            "the backup is sealed with another key than {source}: restore it in a data directory \
+             that has the master.key of the installation it comes from"
+        )
+    })?;
+    Ok((note, vault))
 }
 
 async fn check_empty(installation: &Installation, location: &Location) -> Result<()> {
@@ -234,14 +260,14 @@ async fn check_empty(installation: &Installation, location: &Location) -> Result
     }
 }
 
-/// Puts the data where it belongs.
+/// Puts the data where it belongs. Answers its keys.
 async fn place(
     installation: &Installation,
     note: &Note,
     environment: &Environment,
     restore: &Restore<'_>,
     location: &Location,
-) -> Result<()> {
+) -> Result<Keyring> {
     let catalog = Catalog::embedded()?;
     let draft = Draft::beside(&installation.data.environment(&environment.name))?;
     let mut from = File::open(restore.file)?;
@@ -251,11 +277,12 @@ async fn place(
     )?;
     let draft_store = open_file(installation, &draft.path, &note.client_id, &catalog).await?;
     draft_store.forget_backup().await?;
-    reseal_credentials(&installation.vault, note, &environment.name, &draft_store).await?;
+    let keys = installation.keys_of(environment, &draft_store).await?;
+    reseal_credentials(keys.vault(), note, &environment.name, &draft_store).await?;
     match location {
         Location::File(path) => {
-            draft_store.close().await;
-            draft.keep(path)
+            draft_store.close_whole().await?;
+            draft.keep(path)?;
         }
         Location::Postgres(_) => {
             let target = installation.store(environment, &catalog).await?;
@@ -266,34 +293,50 @@ async fn place(
                 remove(installation, environment, location, CustomerSchemas::Keep).await?;
                 return Err(error.into());
             }
-            Ok(())
         }
     }
+    Ok(keys)
 }
 
-/// What was sealed for one name, sealed for another.
-fn reseal(vault: &Vault, from: &Context<'_>, to: &Context<'_>, sealed: &str) -> Result<String> {
-    let secret = vault.open(from, sealed)?;
-    Ok(vault.seal(to, secret.expose())?)
+/// Enters the environment, with what is set for its connectors.
+async fn enter(
+    installation: &Installation,
+    vault: &Vault,
+    note: &Note,
+    environment: &Environment,
+) -> Result<()> {
+    let settings = settings(vault, note, &environment.name)?;
+    let control = &installation.control;
+    Ok(control.restore_environment(environment, &settings).await?)
+}
+
+/// What was sealed by one vault for one context, sealed by and for another.
+fn reseal(
+    (from, as_was): (&Vault, &Context<'_>),
+    (to, as_is): (&Vault, &Context<'_>),
+    sealed: &str,
+) -> Result<String> {
+    let secret = from.open(as_was, sealed)?;
+    Ok(to.seal(as_is, secret.expose())?)
 }
 
 fn environment(
+    installation: &Installation,
     vault: &Vault,
     note: &Note,
     name: &str,
     restore: &Restore<'_>,
 ) -> Result<Environment> {
-    let (from, to) = (
-        client_secret_context(&note.name),
-        client_secret_context(name),
-    );
-    let again = |sealed: &str| reseal(vault, &from, &to, sealed);
+    let from = client_secret_context(&note.name);
+    let to = client_secret_context(name);
+    let own = installation.vault();
+    let again = |sealed: &str| reseal((vault, &from), (own, &to), sealed);
     let old_secret = match &note.old_secret {
         Some((sealed, until)) => Some((again(sealed)?, *until)),
         None => None,
     };
     let url = restore.database_url.as_ref();
-    let url = url.map(|url| vault.seal(&database_url_context(name), url.as_bytes()));
+    let url = url.map(|url| own.seal(&database_url_context(name), url.as_bytes()));
     Ok(Environment {
         name: name.to_owned(),
         client_id: note.client_id.clone(),
@@ -312,7 +355,7 @@ fn settings(vault: &Vault, note: &Note, name: &str) -> Result<Vec<(String, AppSe
         if setting.kind == SettingKind::Slot && !setting.value.is_empty() {
             let from = app_slot_context(&note.name, connector, &setting.name);
             let to = app_slot_context(name, connector, &setting.name);
-            setting.value = reseal(vault, &from, &to, &setting.value)?;
+            setting.value = reseal((vault, &from), (vault, &to), &setting.value)?;
         }
     }
     Ok(settings)
@@ -332,7 +375,7 @@ async fn reseal_credentials(
         for (slot, sealed) in &mut secrets {
             let from = credential_slot_context(&note.name, &credential.id, slot);
             let to = credential_slot_context(name, &credential.id, slot);
-            *sealed = reseal(vault, &from, &to, sealed)?;
+            *sealed = reseal((vault, &from), (vault, &to), sealed)?;
         }
         store.put_secrets(&credential.id, &secrets).await?;
     }

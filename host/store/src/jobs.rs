@@ -434,7 +434,7 @@ impl EnvStore {
             }
             Ok(())
         };
-        next.each(&self.db, read).await?;
+        next.brief().each(&self.db, read).await?;
         Ok(waits)
     }
 

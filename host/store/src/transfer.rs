@@ -93,6 +93,12 @@ impl EnvStore {
         let mut tx = self.db.write().await?;
         migrations::put(&mut tx, NOTE, note).await?;
         self.db.commit(tx).await?;
+        self.close_whole().await
+    }
+
+    /// Closes a database of SQLite so that all of it is in its file, and nothing lies
+    /// beside.
+    pub async fn close_whole(&self) -> Result<()> {
         if let Db::Sqlite(pool) = &self.db {
             pool.fold().await?;
         }

@@ -331,7 +331,12 @@ impl EnvStore {
         let gone = query(
             "DELETE FROM host_writes WHERE settled_at < $1 OR (settled_at < $2 AND key IS NULL)",
         );
-        let gone = gone.bind(keyed).bind(keyless).execute(&mut tx).await?;
+        let gone = gone
+            .bind(keyed)
+            .bind(keyless)
+            .long()
+            .execute(&mut tx)
+            .await?;
         self.db.commit(tx).await?;
         Ok(gone)
     }

@@ -15,6 +15,7 @@
 mod alike;
 mod engine;
 mod failure;
+mod fresh;
 mod incoming;
 mod outgoing;
 mod parents;

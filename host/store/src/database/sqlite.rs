@@ -14,10 +14,11 @@ mod readers;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::hooks::Wal;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
@@ -39,8 +40,10 @@ const READER_CACHE_KIB: u32 = 2 * 1024;
 const PAGE_BYTES: u32 = 8 * 1024;
 /// The log is copied into the file every 32 MiB.
 const CHECKPOINT_PAGES: i32 = 4 * 1024;
-/// A log that readers kept from being restarted is cut off beyond 128 MiB.
+/// A log that readers kept from being restarted is cut off beyond 128 MiB, in a gap
+/// between them that is waited for so long.
 const LOG_PAGES_MAX: i32 = 16 * 1024;
+const GAP: Duration = Duration::from_millis(100);
 const LOG_BYTES_KEPT: u32 = 64 * 1024 * 1024;
 /// Prepared statements per connection.
 const STATEMENTS: usize = 128;
@@ -58,7 +61,10 @@ pub(crate) struct Pool {
     /// None: it is closed.
     writer: Arc<Mutex<Option<Connection>>>,
     readers: Arc<Readers>,
-    log: Arc<Log>,
+    log: Log,
+    /// At how many pages the log is cut off: a reader that stays is not waited for with
+    /// every commit.
+    cut_at: AtomicI32,
 }
 
 /// A transaction. Dropping it undoes it.
@@ -102,26 +108,32 @@ impl Pool {
             writer.busy_timeout(Duration::ZERO)?;
             Ok(writer)
         })?;
+        // As SQLite found it: the log lies beside what a link leads to.
+        let log = Log::new(writer.path().map_or(path, Path::new));
         Ok(Self {
             writer: Arc::new(Mutex::new(Some(writer))),
             readers: Readers::new(path),
-            log: Arc::new(Log::new(path)),
+            log,
+            cut_at: AtomicI32::new(LOG_PAGES_MAX),
         })
     }
 
     /// Begins a writing transaction. It takes the write lock at once: one that
     /// begins by reading could not get it later if another one wrote in between.
     pub(super) async fn write(&self) -> Result<Transaction> {
+        self.log.check()?;
         let writer = self.turn().await?;
         let began = Instant::now();
         // Another process may have the lock.
-        while let Err(error) = run(&writer, "BEGIN IMMEDIATE", &[], |_| Ok(())) {
-            match error {
-                StoreError::Unavailable(_) if began.elapsed() < BUSY_TIMEOUT => {
-                    tokio::time::sleep(BUSY_LOOK).await;
-                }
-                error => return Err(error),
+        while let Err(error) = begin(&writer) {
+            let locked = matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+            );
+            if !locked || began.elapsed() >= BUSY_TIMEOUT {
+                return Err(error.into());
             }
+            tokio::time::sleep(BUSY_LOOK).await;
         }
         Ok(Transaction {
             connection: Lent::Writer(writer),
@@ -151,25 +163,24 @@ impl Pool {
     /// latest, with the next commit. Answers its place in the log.
     pub(super) fn commit_soon(&self, tx: Transaction) -> Result<Option<u64>> {
         let commit = || run(tx.connection(), "COMMIT", &[], |_| Ok(()));
-        if tx.long {
-            at_length(commit)?;
-        } else {
-            commit()?;
-        }
         let Lent::Writer(writer) = &tx.connection else {
+            commit()?;
             return Ok(None);
         };
-        let place = self.log.written();
+        let place = self.log.write(|| match tx.long {
+            true => at_length(commit),
+            false => commit(),
+        })?;
         let pages = LOG_PAGES.replace(0);
         if pages >= CHECKPOINT_PAGES {
-            at_length(|| checkpoint(writer, pages));
+            at_length(|| self.checkpoint(writer, pages));
         }
         Ok(Some(place))
     }
 
     /// Waits until everything that was committed is on disk.
     pub(super) async fn settled(&self) -> Result<()> {
-        self.log.synced(self.log.last()).await
+        self.log.synced(self.log.last_visible()).await
     }
 
     /// A connection that reads.
@@ -177,24 +188,40 @@ impl Pool {
         in_time(Arc::clone(&self.readers).take()).await
     }
 
-    /// Closes the readers; the writer goes on alone.
-    pub(super) async fn close_readers(&self) {
-        self.readers.close().await;
-    }
-
     /// Makes the file one that nothing lies beside.
     pub(crate) async fn fold(&self) -> Result<()> {
-        self.close_readers().await;
+        self.readers.close().await;
         let writer = self.turn().await?;
         let fold = || writer.pragma_update(None, "journal_mode", "delete");
         Ok(at_length(fold)?)
     }
 
     pub(super) async fn close(&self) {
-        self.close_readers().await;
+        self.readers.close().await;
         let writer = self.writer.lock().await.take();
         // The last one to close copies the log into the file.
         at_length(|| drop(writer));
+    }
+
+    /// Copies the log into the file. Readers that overlap all the time keep SQLite
+    /// from starting the log again; beyond a size this waits for a gap between them.
+    fn checkpoint(&self, writer: &Connection, pages: i32) {
+        let mut done = copy_log(writer, "PASSIVE").map(drop);
+        if done.is_ok() && pages > self.cut_at.load(Ordering::Relaxed) {
+            let cut = writer
+                .busy_timeout(GAP)
+                .and_then(|()| copy_log(writer, "TRUNCATE"));
+            done = writer.busy_timeout(Duration::ZERO);
+            let next = match cut {
+                Ok(false) => LOG_PAGES_MAX,
+                _ => pages.saturating_add(LOG_PAGES_MAX),
+            };
+            self.cut_at.store(next, Ordering::Relaxed);
+            done = done.and(cut.map(drop));
+        }
+        if let Err(error) = done {
+            tracing::warn!(%error, "the write-ahead log can't be copied into its database");
+        }
     }
 
     async fn turn(&self) -> Result<OwnedMappedMutexGuard<Option<Connection>, Connection>> {
@@ -214,20 +241,17 @@ impl Transaction {
         }
     }
 
-    /// Runs a statement; answers how many rows it changed.
+    /// Runs a statement; answers how many rows it changed. `long`: it may take long.
     pub(super) fn run(
         &mut self,
         sql: &str,
         values: &[Value],
+        long: bool,
         read: impl FnMut(&rusqlite::Row<'_>) -> Result<()>,
     ) -> Result<u64> {
-        let connection = self.connection();
-        // On a full disk SQLite undoes a transaction by itself. What follows must
-        // not be committed alone.
-        if connection.is_autocommit() {
-            return Err(StoreError::Unavailable("the transaction was undone".into()));
-        }
-        if values.len() <= SHORT_VALUES {
+        let connection = self.open_connection()?;
+        let reads = matches!(self.connection, Lent::Reader(_));
+        if !long && !reads && values.len() <= SHORT_VALUES {
             return run(connection, sql, values, read);
         }
         let done = at_length(|| run(connection, sql, values, read));
@@ -237,8 +261,20 @@ impl Transaction {
 
     /// Runs several statements without values, for as long as that takes.
     pub(super) fn script(&mut self, sql: &str) -> Result<()> {
+        let connection = self.open_connection()?;
+        at_length(|| connection.execute_batch(sql))?;
         self.long = true;
-        Ok(at_length(|| self.connection().execute_batch(sql))?)
+        Ok(())
+    }
+
+    /// On a full disk SQLite undoes a transaction by itself. What follows must not be
+    /// committed alone.
+    fn open_connection(&self) -> Result<&Connection> {
+        let connection = self.connection();
+        if connection.is_autocommit() {
+            return Err(StoreError::Unavailable("the transaction was undone".into()));
+        }
+        Ok(connection)
     }
 }
 
@@ -248,7 +284,6 @@ impl Drop for Transaction {
         if connection.is_autocommit() {
             return;
         }
-        // What can't be undone is, when the next transaction can't begin.
         if let Err(error) = run(connection, "ROLLBACK", &[], |_| Ok(())) {
             tracing::warn!(%error, "a transaction can't be undone");
         }
@@ -268,24 +303,15 @@ fn note_log(_: &Wal, pages: i32) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Copies the log into the file. Readers that overlap all the time keep SQLite
-/// from starting the log again; beyond a size this waits for a gap between them.
-fn checkpoint(writer: &Connection, pages: i32) {
-    let copy = |mode: &str| {
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
-        writer.query_row(&sql, [], |_| Ok(()))
-    };
-    let mut done = copy("PASSIVE");
-    if done.is_ok() && pages > LOG_PAGES_MAX {
-        // A reader that takes longer than that is waited for the next time.
-        done = writer
-            .busy_timeout(BUSY_TIMEOUT)
-            .and_then(|()| copy("TRUNCATE"))
-            .and_then(|()| writer.busy_timeout(Duration::ZERO));
-    }
-    if let Err(error) = done {
-        tracing::warn!(%error, "the write-ahead log can't be copied into its database");
-    }
+fn begin(writer: &Connection) -> rusqlite::Result<()> {
+    let mut begin = writer.prepare_cached("BEGIN IMMEDIATE")?;
+    begin.raw_execute().map(drop)
+}
+
+/// Copies the log into the file; answers whether somebody was in the way.
+fn copy_log(writer: &Connection, mode: &str) -> rusqlite::Result<bool> {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    writer.query_row(&sql, [], |row| row.get(0))
 }
 
 /// Runs a statement to its end; answers how many rows it changed.

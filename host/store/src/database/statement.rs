@@ -110,8 +110,18 @@ impl Value {
 pub(crate) struct Query {
     sql: SqlStr,
     values: Vec<Value>,
-    /// It is over in microseconds.
-    brief: bool,
+    pace: Pace,
+}
+
+/// What is known of how long a statement takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// Microseconds.
+    Brief,
+    /// Microseconds in a transaction that writes, who knows in one that reads.
+    Usual,
+    /// Perhaps long.
+    Long,
 }
 
 /// A statement of a fixed text.
@@ -119,7 +129,7 @@ pub(crate) fn query(sql: &'static str) -> Query {
     Query {
         sql: sql.into_sql_str(),
         values: Vec::new(),
-        brief: false,
+        pace: Pace::Usual,
     }
 }
 
@@ -132,7 +142,7 @@ where
     Query {
         sql: AssertSqlSafe(sql).into_sql_str(),
         values: Vec::new(),
-        brief: false,
+        pace: Pace::Usual,
     }
 }
 
@@ -151,7 +161,13 @@ impl Query {
 
     /// Says that it finds a row or a few by a key: not worth another thread.
     pub(crate) fn brief(mut self) -> Self {
-        self.brief = true;
+        self.pace = Pace::Brief;
+        self
+    }
+
+    /// Says that it touches many rows: a thread of others is not to wait for it.
+    pub(crate) fn long(mut self) -> Self {
+        self.pace = Pace::Long;
         self
     }
 
@@ -167,7 +183,12 @@ impl Query {
     /// Runs it; answers how many rows it changed.
     pub(crate) async fn execute<'a>(self, on: impl Into<On<'a>>) -> Result<u64> {
         match on.into() {
-            On::Sqlite(tx) => tx.run(self.sql.as_str(), &self.values, |_| Ok(())),
+            On::Sqlite(tx) => tx.run(
+                self.sql.as_str(),
+                &self.values,
+                self.pace == Pace::Long,
+                |_| Ok(()),
+            ),
             On::SqlitePool(pool) => self.read_sqlite(pool, |_| Ok(())).await,
             On::Postgres(connection) => {
                 let (sql, arguments) = self.for_postgres()?;
@@ -211,7 +232,8 @@ impl Query {
     ) -> Result<()> {
         match on.into() {
             On::Sqlite(tx) => {
-                tx.run(self.sql.as_str(), &self.values, |row| {
+                let long = self.pace == Pace::Long;
+                tx.run(self.sql.as_str(), &self.values, long, |row| {
                     read(Row::Sqlite(row))
                 })?;
             }
@@ -254,7 +276,7 @@ impl Query {
     ) -> Result<u64> {
         let reader = pool.reader().await?;
         let run = || sqlite::run(&reader, self.sql.as_str(), &self.values, read);
-        if self.brief {
+        if self.pace == Pace::Brief {
             run()
         } else {
             sqlite::at_length(run)

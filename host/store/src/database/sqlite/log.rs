@@ -4,12 +4,13 @@
 //! synchronises the file, for all that were written by then; the others find that
 //! done. Together with what SQLite does at `synchronous = normal` that is as durable
 //! as `full`: a frame is either in the log, which was synchronised after it was
-//! written, or a checkpoint copied it and synchronised both files.
+//! written, or a checkpoint copied it and synchronised both files. Others see a commit
+//! a little before it is on disk; who tells of what he sees waits for that.
 //! <https://www.sqlite.org/wal.html#performance_considerations>
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
@@ -21,6 +22,10 @@ pub(super) struct Log {
     path: PathBuf,
     /// The last commit that was written.
     written: AtomicU64,
+    /// Held from when a commit becomes visible until it has its number.
+    writing: parking_lot::Mutex<()>,
+    /// A disk that failed once may have lost what it said it had.
+    failed: AtomicBool,
     disk: Mutex<Disk>,
 }
 
@@ -30,8 +35,6 @@ struct Disk {
     file: Option<File>,
     /// The last commit that is on disk.
     synced: u64,
-    /// A disk that failed once may have lost what it said it had.
-    failed: Option<String>,
 }
 
 impl Log {
@@ -41,18 +44,31 @@ impl Log {
         Self {
             path: path.into(),
             written: AtomicU64::new(0),
+            writing: parking_lot::Mutex::default(),
+            failed: AtomicBool::new(false),
             disk: Mutex::default(),
         }
     }
 
-    /// Notes a commit, under the write lock; answers its number.
-    pub(super) fn written(&self) -> u64 {
-        self.written.fetch_add(1, Ordering::AcqRel) + 1
+    /// Writes a commit, and answers its number. For whoever has the write lock.
+    pub(super) fn write<T>(&self, commit: impl FnOnce() -> Result<T>) -> Result<u64> {
+        let _writing = self.writing.lock();
+        commit()?;
+        Ok(self.written.fetch_add(1, Ordering::AcqRel) + 1)
     }
 
-    /// The last commit's number.
-    pub(super) fn last(&self) -> u64 {
+    /// The number of the last commit that anybody may have seen.
+    pub(super) fn last_visible(&self) -> u64 {
+        let _writing = self.writing.lock();
         self.written.load(Ordering::Acquire)
+    }
+
+    /// Refuses when the disk has failed: nothing is to be written that is not kept.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(lost("it failed before"));
+        }
+        Ok(())
     }
 
     /// Waits until a commit is on disk.
@@ -61,20 +77,14 @@ impl Log {
         if disk.synced >= place {
             return Ok(());
         }
-        if let Some(failed) = &disk.failed {
-            return Err(lost(failed));
+        self.check()?;
+        let last = self.written.load(Ordering::Acquire);
+        if let Err(error) = at_length(|| disk.sync(&self.path)) {
+            self.failed.store(true, Ordering::Release);
+            return Err(lost(&error.to_string()));
         }
-        let last = self.last();
-        match at_length(|| disk.sync(&self.path)) {
-            Ok(()) => {
-                disk.synced = last;
-                Ok(())
-            }
-            Err(error) => {
-                let failed = disk.failed.insert(error.to_string());
-                Err(lost(failed))
-            }
-        }
+        disk.synced = last;
+        Ok(())
     }
 }
 

@@ -99,14 +99,13 @@ impl Readers {
 
     /// Whether any are left.
     fn close_idle(&self) -> bool {
-        // In the place of a reader: whoever has a turn finds a slot.
-        let Ok(_turn) = self.turns.try_acquire() else {
+        // With all turns: whoever has one finds a slot.
+        let Ok(_turns) = self.turns.try_acquire_many(READERS) else {
             return true;
         };
         let mut left = false;
         for slot in &self.slots {
             let Ok(mut slot) = slot.try_lock() else {
-                left = true;
                 continue;
             };
             if slot.taken_at.is_none_or(|taken| taken.elapsed() >= IDLE) {
