@@ -1,25 +1,22 @@
-//! Sending: policy, placements, dialling, reading, blanking, in this order.
+//! Sending: policy and placements here, then one try or two.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use url::Url;
 
 use crate::address::is_public;
-use crate::capture::{Capture, Source};
 use crate::grant::{Grant, SlotValue};
 use crate::placement::{Draft, Placement};
 use crate::policy::Target;
-use crate::redact::BLANK;
-use crate::resolver::{AddressRefused, GuardedResolver, Lookup, SystemLookup};
+use crate::record::Entry;
+use crate::resolver::{GuardedResolver, Lookup, SystemLookup};
+use crate::tries::Tries;
 use crate::upstream::{Upstreams, is_loopback};
-use crate::{Failure, MAX_HEADER_BYTES, Request, Response, capture, headers};
+use crate::{Failure, MAX_HEADER_BYTES, Request, Response, headers};
 
 /// How long a connection may take to be made, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,10 +25,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// requests to find them warm.
 const IDLE_CONNECTIONS: usize = 32;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Room made for a body before its first byte is there: what an app announces
-/// is not yet what it sends.
-const BODY_AT_FIRST: u64 = 256 * 1024;
 
 /// Longest text of a refusal, in bytes. A guest chooses parts of it.
 const MAX_REFUSAL_BYTES: usize = 2048;
@@ -45,8 +38,10 @@ pub struct EgressConfig {
     pub request_bytes: usize,
     /// Most decoded bytes of a response's body.
     pub response_bytes: u64,
-    /// Longest time for one exchange.
+    /// Longest time for one exchange, a second try included.
     pub timeout: Duration,
+    /// Whether requests to simulators count against the apps' rate limits.
+    pub limit_simulators: bool,
     /// `User-Agent` of requests that bring none.
     pub user_agent: String,
 }
@@ -59,6 +54,7 @@ impl Default for EgressConfig {
             request_bytes: 8 * 1024 * 1024,
             response_bytes: 8 * 1024 * 1024,
             timeout: Duration::from_secs(30),
+            limit_simulators: true,
             user_agent: concat!("rollout/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -133,86 +129,65 @@ impl Egress {
 
     /// Sends one request and reads its response, within the grant.
     ///
-    /// Waits while the grant has its full number of requests under way.
-    /// Dropping the future ends the exchange.
+    /// Waits while the grant has its full number of requests under way, and a little
+    /// while a budget is used up. Dropping the future ends the exchange.
     pub async fn send(&self, grant: &Grant, request: Request) -> Result<Response, Failure> {
-        let started = Instant::now();
         let sent = request.body.as_ref().map_or(0, Bytes::len);
-        let method = request.method.clone();
-        let mut place = (String::new(), String::new());
-        let outcome = self
-            .exchange(grant, request, &mut place)
-            .await
-            .map_err(tidy);
-        let (host, path) = place;
-        let milliseconds = started.elapsed().as_millis();
-        let connector = &grant.access().policy().connector;
-        match &outcome {
-            Ok(Response { status, body, .. }) => {
-                let received = body.len();
-                tracing::debug!(
-                    connector,
-                    method,
-                    host,
-                    path,
-                    status,
-                    sent,
-                    received,
-                    milliseconds,
-                    "exchange"
-                );
-            }
-            Err(failure) => {
-                tracing::debug!(connector, method, host, path, %failure, sent, milliseconds, "no exchange");
-            }
+        let verb = request.method.clone();
+        let mut entry = Entry::open(grant, &verb, sent, 1);
+        let tries = match self.ready(grant, request) {
+            Ok(tries) => tries,
+            Err(failure) => return Err(refused(&mut entry, failure)),
+        };
+        entry.to(&tries.host, &tries.path);
+        // The semaphore is never closed, so there is always a permit to wait for.
+        let permit = grant.permits().acquire().await;
+        let _permit = permit.map_err(|_| refused(&mut entry, Failure::Budget(None)))?;
+        let deadline = Instant::now() + tries.timeout;
+        let first = match tries.run(&mut entry, deadline).await {
+            Ok(response) => return Ok(response),
+            Err(trouble) => trouble,
+        };
+        let failure = refused(&mut entry, first.failure);
+        if !first.again {
+            return Err(failure);
         }
-        outcome
+        drop(entry);
+        let mut entry = Entry::open(grant, &verb, sent, 2);
+        entry.to(&tries.host, &tries.path);
+        if !grant.draw_request() {
+            return Err(refused(&mut entry, Failure::Budget(None)));
+        }
+        let second = tries.run(&mut entry, deadline).await;
+        second.map_err(|trouble| refused(&mut entry, trouble.failure))
     }
 
-    async fn exchange(
-        &self,
-        grant: &Grant,
-        request: Request,
-        place: &mut (String, String),
-    ) -> Result<Response, Failure> {
+    /// Checks a request and makes it ready to be sent.
+    fn ready<'a>(&'a self, grant: &'a Grant, request: Request) -> Result<Tries<'a>, Failure> {
         if !grant.draw_request() {
             return Err(Failure::Budget(None));
         }
-        let timeout = request
-            .timeout
-            .unwrap_or(self.config.timeout)
-            .min(self.config.timeout);
-        let cap = request
-            .max_bytes
-            .unwrap_or(u64::MAX)
-            .min(self.config.response_bytes);
+        let timeout = request.timeout.unwrap_or(self.config.timeout);
+        let cap = request.max_bytes.unwrap_or(u64::MAX);
         let captures = request.capture.clone();
-
         let (method, target, draft) = self.prepare(grant, request)?;
-        *place = (target.host, target.url.path().to_owned());
-        let host = &place.0;
-        let (client, url) = self.route(draft.url)?;
+        let path = target.url.path().to_owned();
+        let (client, url, simulated) = self.route(draft.url);
         let mut outgoing = reqwest::Request::new(method, url);
         *outgoing.headers_mut() = draft.headers;
         *outgoing.body_mut() = draft.body.map(reqwest::Body::from);
-
-        // The semaphore is never closed, so there is always a permit to wait for.
-        let _permit = grant
-            .permits()
-            .acquire()
-            .await
-            .map_err(|_| Failure::Budget(None))?;
-        let exchange = async {
-            let response = client
-                .execute(outgoing)
-                .await
-                .map_err(|error| broken(grant, host, error))?;
-            receive(grant, host, response, cap).await
-        };
-        let received = tokio::time::timeout(timeout, exchange)
-            .await
-            .map_err(|_| Failure::Timeout)??;
-        Ok(hand_over(grant, &captures, received))
+        let limited = !simulated || self.config.limit_simulators;
+        Ok(Tries {
+            grant,
+            client,
+            host: target.host,
+            path,
+            outgoing,
+            captures,
+            timeout: timeout.min(self.config.timeout),
+            cap: cap.min(self.config.response_bytes),
+            allowance: grant.allowance().filter(|_| limited),
+        })
     }
 
     /// Everything that is decided before a name is looked up: method, host,
@@ -276,11 +251,12 @@ impl Egress {
         Ok((method, target, draft))
     }
 
-    /// The client that may dial this URL, and the URL that it dials.
-    fn route(&self, url: Url) -> Result<(&reqwest::Client, Url), Failure> {
+    /// The client that may dial this URL, the URL that it dials, and whether that is a
+    /// simulator.
+    fn route(&self, url: Url) -> (&reqwest::Client, Url, bool) {
         match (self.upstreams.stand_in(&url), &self.simulators) {
-            (Some(mapped), Some(simulators)) => Ok((simulators, mapped)),
-            _ => Ok((&self.public, url)),
+            (Some(mapped), Some(simulators)) => (simulators, mapped, true),
+            _ => (&self.public, url, false),
         }
     }
 }
@@ -313,123 +289,11 @@ fn method(text: &str) -> Result<Method, Failure> {
     }
 }
 
-/// A response as the app sent it, decoded.
-struct Received {
-    status: u16,
-    sent_headers: http::HeaderMap,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-/// Reads a response, counting what is kept against the caps.
-async fn receive(
-    grant: &Grant,
-    host: &str,
-    mut response: reqwest::Response,
-    cap: u64,
-) -> Result<Received, Failure> {
-    let status = response.status().as_u16();
-    let headers = headers::incoming(response.headers())?;
-    let header_bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    grant
-        .draw_bytes(header_bytes as u64)
-        .map_err(Failure::TooLarge)?;
-
-    let announced = response.content_length().unwrap_or(0);
-    if announced > cap {
-        return Err(Failure::TooLarge(cap));
-    }
-    let mut body = Vec::with_capacity(announced.min(BODY_AT_FIRST) as usize);
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| broken(grant, host, error))?
-    {
-        let length = body.len() as u64 + chunk.len() as u64;
-        if length > cap {
-            return Err(Failure::TooLarge(cap));
-        }
-        grant
-            .draw_bytes(chunk.len() as u64)
-            .map_err(|left| Failure::TooLarge(body.len() as u64 + left))?;
-        body.extend_from_slice(&chunk);
-    }
-    // The client takes the encoding away with the header. What is left was
-    // never asked for, and nobody could look into it.
-    let encoding = response
-        .headers()
-        .get(CONTENT_ENCODING)
-        .filter(|one| *one != "identity");
-    if let Some(encoding) = encoding.filter(|_| !body.is_empty()) {
-        return Err(Failure::Connection(format!(
-            "{host} answered in the encoding {encoding:?}, which was not asked for"
-        )));
-    }
-    Ok(Received {
-        status,
-        sent_headers: std::mem::take(response.headers_mut()),
-        headers,
-        body,
-    })
-}
-
-/// Captures what is asked for and blanks what the guest must not see.
-fn hand_over(grant: &Grant, captures: &[Capture], received: Received) -> Response {
-    let Received {
-        status,
-        sent_headers,
-        mut headers,
-        mut body,
-    } = received;
-    let taken = capture::take(captures, &sent_headers, &mut body);
-    let fresh = !taken.is_empty();
-    if fresh {
-        grant.keep(&taken);
-    }
-    let redactor = grant.redactor();
-    // A captured value is blanked throughout the response it came in, however
-    // short it is.
-    let clean = if fresh {
-        redactor.redact_bytes_strict(&body)
-    } else {
-        redactor.redact_bytes(&body)
-    };
-    let changed = match clean {
-        Cow::Borrowed(_) => false,
-        Cow::Owned(clean) => {
-            body = clean;
-            true
-        }
-    };
-    for source in captures.iter().map(|capture| &capture.source) {
-        if let Source::Header(captured) = source {
-            let named = headers
-                .iter_mut()
-                .filter(|(name, _)| captured.eq_ignore_ascii_case(name));
-            named.for_each(|(_, value)| BLANK.clone_into(value));
-        }
-    }
-    headers.retain_mut(|(name, value)| {
-        let clean = if fresh {
-            redactor.redact_strict(value)
-        } else {
-            redactor.redact(value)
-        };
-        if let Cow::Owned(clean) = clean {
-            *value = clean;
-        }
-        // The length is no longer true, and a name is not a place for a secret.
-        !((changed || fresh) && name == CONTENT_LENGTH.as_str())
-            && matches!(redactor.redact(name), Cow::Borrowed(_))
-    });
-    Response {
-        status,
-        headers,
-        body: Bytes::from(body),
-    }
+/// Notes a failure in the record, and hands it on.
+fn refused(entry: &mut Entry<'_>, failure: Failure) -> Failure {
+    let failure = tidy(failure);
+    entry.failed(&failure);
+    failure
 }
 
 /// Cuts a refusal to a size and a form that a log line can take.
@@ -444,37 +308,4 @@ fn tidy(failure: Failure) -> Failure {
         }
         other => other,
     }
-}
-
-/// Why the connection failed, without URL and secrets.
-fn broken(grant: &Grant, host: &str, error: reqwest::Error) -> Failure {
-    let mut root: &(dyn std::error::Error + 'static) = &error;
-    while let Some(source) = root.source() {
-        root = source;
-        if root.is::<AddressRefused>() {
-            return Failure::Denied(format!(
-                "host `{host}` has no public address: connectors reach public addresses only; for a simulator \
-                 add \"https://{host}\" = \"http://127.0.0.1:PORT\" to [dev.upstreams] of the host's configuration"
-            ));
-        }
-    }
-    if error.is_timeout() {
-        return Failure::Timeout;
-    }
-    let what = if error.is_connect() {
-        "could not be connected to"
-    } else if error.is_builder() {
-        return Failure::Denied(
-            "the URL has characters that cannot be sent: percent-encode them".into(),
-        );
-    } else {
-        "broke the connection off"
-    };
-    let reason = if error.source().is_some() {
-        root.to_string()
-    } else {
-        String::new()
-    };
-    let text = format!("{host} {what}: {reason}");
-    Failure::Connection(grant.redactor().redact_strict(&text).into_owned())
 }

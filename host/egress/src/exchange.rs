@@ -57,6 +57,24 @@ pub enum Failure {
     #[error("the app's answer is larger than {0} bytes")]
     TooLarge(u64),
     /// A budget is used up; holds how long to wait, if waiting helps.
-    #[error("the call's budget of requests is used up")]
+    #[error("a budget of requests is used up")]
     Budget(Option<Duration>),
+    /// Nobody could say what the app's rate limit leaves, so nothing was sent.
+    #[error("the app's rate limit can't be looked up, so nothing was sent: {0}")]
+    Unavailable(String),
+}
+
+impl Failure {
+    /// The kind as one word, for records.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Failure::Denied(_) => "denied",
+            Failure::Timeout => "timeout",
+            Failure::Connection(_) => "connection",
+            Failure::TooLarge(_) => "too-large",
+            Failure::Budget(_) => "budget",
+            Failure::Unavailable(_) => "unavailable",
+        }
+    }
 }

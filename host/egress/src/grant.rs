@@ -1,9 +1,10 @@
 //! What one call of a connector may do: the rules and secrets of its credential,
 //! and the budgets of the call.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::mac;
 use crate::placement::{Place, Placement};
-use crate::{MacAlgorithm, Policy, Redactor, Scope, Secret, Slot, SlotError};
+use crate::{Allowance, MacAlgorithm, Policy, Redactor, Scope, Secret, Slot, SlotError, Trace};
 
 /// Rules and secrets of one credential. Immutable, so that the calls of a
 /// credential can share it (and the redactor that it makes at first use).
@@ -172,6 +173,11 @@ pub struct Grant {
     bytes_left: AtomicU64,
     permits: Semaphore,
     learned: Mutex<Learned>,
+    allowance: Option<Allowance>,
+    trace: Option<Trace>,
+    writes: AtomicU32,
+    may_write: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
+    unlent: AtomicBool,
 }
 
 /// Secrets that came up during the call.
@@ -180,6 +186,8 @@ struct Learned {
     captured: BTreeMap<String, Secret>,
     /// What must be blanked beyond the slots' own values.
     further: Vec<Secret>,
+    /// What the slots hold since they were renewed.
+    renewed: Option<Arc<Access>>,
     /// Knows the slots' values and `further`; `None`: nothing further.
     redactor: Option<Arc<Redactor>>,
 }
@@ -195,7 +203,49 @@ impl Grant {
             bytes_left: AtomicU64::new(limits.response_bytes),
             permits: Semaphore::new(limits.at_once.clamp(1, Semaphore::MAX_PERMITS)),
             learned: Mutex::default(),
+            allowance: None,
+            trace: None,
+            writes: AtomicU32::new(0),
+            may_write: OnceLock::new(),
+            unlent: AtomicBool::new(false),
         }
+    }
+
+    /// The same under the app's rate limits. A grant without them knows none.
+    #[must_use]
+    pub fn within(self, allowance: Allowance) -> Grant {
+        Grant {
+            allowance: Some(allowance),
+            ..self
+        }
+    }
+
+    /// The same with a record of every request.
+    #[must_use]
+    pub fn traced(self, trace: Trace) -> Grant {
+        Grant {
+            trace: Some(trace),
+            ..self
+        }
+    }
+
+    /// Lets requests that change something leave only while `allowed` says so. The
+    /// first word counts.
+    pub fn write_while(&self, allowed: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.may_write.set(Box::new(allowed));
+    }
+
+    /// Whether a request that changes something has left, or may have.
+    #[must_use]
+    pub fn wrote(&self) -> bool {
+        self.writes.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a request was refused because nobody could say what the app's rate
+    /// limits leave.
+    #[must_use]
+    pub fn was_unlent(&self) -> bool {
+        self.unlent.load(Ordering::Relaxed)
     }
 
     /// Rules and secrets of the credential.
@@ -214,6 +264,15 @@ impl Grant {
             .unwrap_or_else(|| self.access.redactor())
     }
 
+    /// Uses the slots of `access` from now on, under the rules that it had. The values
+    /// before stay blanked.
+    pub fn renew(&self, access: Arc<Access>) {
+        let mut learned = self.learned.lock();
+        learned.further.extend(access.secrets());
+        learned.renewed = Some(access);
+        self.rebuild(&mut learned);
+    }
+
     /// The slots that responses filled, to be sealed by the caller. What was
     /// captured stays blanked in this grant's answers.
     pub fn take_captured(&self) -> BTreeMap<String, Secret> {
@@ -227,11 +286,43 @@ impl Grant {
     /// Keeps captured values: the slot has them from now on, and they are blanked.
     pub(crate) fn keep(&self, taken: &[(String, Secret)]) {
         let mut learned = self.learned.lock();
-        for (slot, value) in taken {
+        let kept: Vec<&(String, Secret)> = taken
+            .iter()
+            .filter(|(slot, value)| !self.is_anothers(&learned, slot, value))
+            .collect();
+        for (slot, value) in kept {
             learned.captured.insert(slot.clone(), value.clone());
-            learned.further.push(value.clone());
         }
+        learned
+            .further
+            .extend(taken.iter().map(|(_, value)| value.clone()));
         self.rebuild(&mut learned);
+    }
+
+    /// True if a value for this slot is another slot's secret, or holds it. An app that
+    /// repeats a secret must not carry it on to the places of a slot that may go
+    /// elsewhere.
+    fn is_anothers(&self, learned: &Learned, slot: &str, value: &Secret) -> bool {
+        let stored = self.access.slots.iter();
+        let stored = stored
+            .filter(|(name, _)| *name != slot)
+            .flat_map(|(_, other)| other.values.iter().cloned());
+        let captured = learned.captured.iter();
+        let captured = captured
+            .filter(|(name, _)| *name != slot)
+            .map(|(_, other)| other.clone());
+        let others: Vec<Secret> = stored.chain(captured).collect();
+        let anothers = others.iter().any(|one| one.expose() == value.expose())
+            || matches!(Redactor::new(others).redact(value.expose()), Cow::Owned(_));
+        if anothers {
+            let connector = &self.access.policy().connector;
+            tracing::warn!(
+                connector,
+                slot,
+                "not captured: the response repeats the secret of another slot there"
+            );
+        }
+        anothers
     }
 
     /// Blanks the pair of Basic authentication that a request was sent with.
@@ -280,10 +371,15 @@ impl Grant {
 
     /// A slot's present value: what was captured in this call, else the stored one.
     pub(crate) fn value(&self, name: &str) -> SlotValue {
-        let Some(slot) = self.access.slot(name) else {
+        let (captured, renewed) = {
+            let learned = self.learned.lock();
+            let captured = learned.captured.get(name).cloned();
+            (captured, learned.renewed.clone())
+        };
+        let access = renewed.as_ref().unwrap_or(&self.access);
+        let Some(slot) = access.slot(name) else {
             return SlotValue::Undeclared;
         };
-        let captured = self.learned.lock().captured.get(name).cloned();
         captured
             .or_else(|| {
                 slot.values
@@ -292,6 +388,12 @@ impl Grant {
                     .cloned()
             })
             .map_or(SlotValue::Empty, SlotValue::Secret)
+    }
+
+    /// How many requests the call may still make.
+    #[must_use]
+    pub fn requests_left(&self) -> u32 {
+        self.requests_left.load(Ordering::Relaxed)
     }
 
     /// Draws one request. False: none is left.
@@ -310,6 +412,32 @@ impl Grant {
                 left.checked_sub(bytes)
             })
             .map(drop)
+    }
+
+    pub(crate) fn allowance(&self) -> Option<&Allowance> {
+        self.allowance.as_ref()
+    }
+
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    pub(crate) fn may_write(&self) -> bool {
+        self.may_write.get().is_none_or(|may| may())
+    }
+
+    /// Notes that a request leaves that changes something.
+    pub(crate) fn note_write(&self) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It did not leave after all.
+    pub(crate) fn take_back_write(&self) {
+        self.writes.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_unlent(&self) {
+        self.unlent.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn permits(&self) -> &Semaphore {

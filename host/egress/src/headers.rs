@@ -30,20 +30,24 @@ const HOST_ONLY: [&str; 10] = [
     "expect",
     "forwarded",
     "host",
-    "x-forwarded-host",
+    "x-host",
+    "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
+    "x-real-ip",
 ];
+
+/// Beginnings of further ones: `x-forwarded-host`, `x-original-url`, `x-rewrite-url`.
+const HOST_ONLY_PREFIXES: [&str; 4] = ["proxy-", "x-forwarded-", "x-original-", "x-rewrite-"];
 
 /// Headers that only a placement may fill.
 const PLACEMENT_ONLY: [&str; 3] = ["authorization", "cookie", "cookie2"];
 
 /// True if nothing, not even a placement, may set this header (lower case).
 pub(crate) fn is_reserved(name: &str) -> bool {
-    HOP_BY_HOP.contains(&name) || HOST_ONLY.contains(&name) || name.starts_with("proxy-")
+    let begins = |prefix: &&str| name.starts_with(prefix);
+    HOP_BY_HOP.contains(&name) || HOST_ONLY.contains(&name) || HOST_ONLY_PREFIXES.iter().any(begins)
 }
 
 /// True if a request may bring this header (lower case) itself.

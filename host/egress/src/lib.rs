@@ -3,7 +3,7 @@
 //!
 //! A connector's request passes these gates, in this order:
 //!
-//! 1. **Budget.** Every request counts, refused ones too ([`Grant`]).
+//! 1. **Limits of the call.** Every request counts, refused ones too ([`Grant`]).
 //! 2. **Policy.** The URL is parsed once. `https` only, a host that the manifest
 //!    names, no addresses in place of names, no user name, the default port
 //!    ([`Policy`]). Headers that belong to the connection, or that make a server
@@ -12,21 +12,30 @@
 //!    after everything else is fixed; each must be covered by a binding of its
 //!    slot to this host, method, path and place. No text is ever searched for
 //!    the name of a secret.
-//! 4. **Dialling.** A name is looked up once per connection; addresses that are
+//! 4. **Budgets.** A request that is in order counts against the app's rate limits,
+//!    which all processes keep together ([`Budgets`]). It waits a little for its
+//!    turn, or is refused.
+//! 5. **Dialling.** A name is looked up once per connection; addresses that are
 //!    not public are dropped, and the connection goes to what is left. Redirects
 //!    come back as they are, no proxy is taken from the environment, no cookie
 //!    is kept. Only `[dev.upstreams]` leads to a loopback address.
-//! 5. **Reading.** Sizes are counted on decoded bytes while they arrive; one
+//! 6. **Reading.** Sizes are counted on decoded bytes while they arrive; one
 //!    timeout holds from the dialling to the last byte.
-//! 6. **Blanking.** Captured values are taken out, and exact values of the
+//! 7. **Blanking.** Captured values are taken out, and exact values of the
 //!    credential's secrets are blanked ([`Redactor`]).
+//!
+//! A request whose connection was never made is tried once more; one that only reads
+//! also when its connection broke before an answer. Each try is recorded
+//! ([`Recorder`]).
 //!
 //! A refusal names the thing, the reason, and the line to add to the manifest.
 //!
-//! This crate must never follow a redirect, try a request a second time, log a
-//! query or a secret, or know what a connector or an entity is.
+//! This crate must never follow a redirect, send a request a second time that may
+//! have changed something, log a query or a secret, or know what a connector, an
+//! entity or a database is.
 
 mod address;
+mod budget;
 mod capture;
 mod egress;
 mod exchange;
@@ -36,12 +45,16 @@ mod mac;
 mod path;
 mod placement;
 mod policy;
+mod record;
 mod redact;
 mod resolver;
+mod retry_after;
 mod secret;
+mod tries;
 mod upstream;
 
 pub use address::is_public;
+pub use budget::{Allowance, Ask, Budgets, Lender, Lent, Loan, Rule, Unlent};
 pub use capture::{Capture, Source};
 pub use egress::{Egress, EgressConfig, EgressError};
 pub use exchange::{Failure, Request, Response};
@@ -50,6 +63,7 @@ pub use headers::{MAX_HEADER_BYTES, MAX_HEADERS, may_be_set};
 pub use mac::{MacAlgorithm, SlotError};
 pub use placement::{Place, Placement};
 pub use policy::{Binding, HostRule, MAX_URL_BYTES, Policy};
+pub use record::{Exchange, Outcome, Recorder, Trace};
 pub use redact::{BLANK, LONG, Redactor, SHORT};
 pub use resolver::{Lookup, LookupFuture};
 pub use secret::{Scope, Secret, Slot};

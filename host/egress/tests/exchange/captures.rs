@@ -1,10 +1,17 @@
 //! Tokens taken out of answers.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::any;
-use rollout_egress::{Capture, Place, Request, Source};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rollout_egress::{Access, CallLimits, Capture, Grant, Place, Policy, Request, Secret, Source};
 
-use crate::app::{App, binding, denied, get, grant, header, placement, policy, value};
+use crate::app::{
+    App, KEY, PIN, binding, denied, get, grant, header, placement, policy, slots, value,
+};
 
 const URL: &str = "https://api.example.com/";
 
@@ -140,5 +147,108 @@ async fn an_answer_without_the_token_captures_nothing() {
     };
     let seen = app.seen(&grant, request).await;
     assert_eq!(header(&seen, "accept"), ["*/*"]);
+    assert!(grant.take_captured().is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_that_the_app_repeats_is_not_captured_as_another() {
+    let repeated = |value: String| {
+        Router::new()
+            .route(
+                "/login",
+                any(move || {
+                    let value = value.clone();
+                    async move {
+                        let cookie = format!("sid={value}; Path=/");
+                        let body = serde_json::json!({"access": {"token": value.clone()}});
+                        (
+                            [("set-cookie", cookie), ("x-token", value)],
+                            body.to_string(),
+                        )
+                    }
+                }),
+            )
+            .fallback(|| async { "reached" })
+    };
+    let pair = STANDARD.encode(format!("{KEY}:"));
+    for value in [
+        KEY.to_owned(),
+        format!("Bearer {KEY}"),
+        format!("Basic {pair}"),
+        PIN.to_owned(),
+    ] {
+        let app = App::serving(repeated(value.clone())).await;
+        for source in [
+            Source::JsonPointer("/access/token".into()),
+            Source::Header("X-Token".into()),
+            Source::Cookie("sid".into()),
+        ] {
+            let mut policy = policy();
+            // Where the key itself may not go.
+            policy.bindings = vec![binding("token", Place::Header("Authorization".into()))];
+            let grant = grant(policy);
+            let login = Request {
+                capture: vec![capture("token", source.clone())],
+                ..get("https://api.example.com/login")
+            };
+            let response = app.egress.send(&grant, login).await.unwrap();
+            let shown = String::from_utf8_lossy(&response.body).into_owned();
+            assert!(!shown.contains(&value), "{source:?}: {shown}");
+            assert!(grant.take_captured().is_empty(), "{source:?}: {value}");
+            let elsewhere = Request {
+                secrets: vec![placement(
+                    "token",
+                    "",
+                    Place::Header("Authorization".into()),
+                )],
+                ..get(URL)
+            };
+            let text = denied(app.egress.send(&grant, elsewhere).await);
+            assert!(text.contains("slot `token` has no value"), "{text}");
+        }
+        assert_eq!(app.reached(), 3, "the logins alone");
+    }
+    // The slot's own secret once more is no other's.
+    let app = App::serving(repeated("old-code".to_owned())).await;
+    let grant = limited_to("code");
+    let login = Request {
+        capture: vec![capture("code", Source::Header("x-token".into()))],
+        ..get("https://api.example.com/login")
+    };
+    app.egress.send(&grant, login).await.unwrap();
+    assert_eq!(grant.take_captured()["code"].expose(), "old-code");
+}
+
+/// A grant of a call in which this slot may be captured.
+fn limited_to(slot: &str) -> Grant {
+    let access = Access::new(policy(), slots());
+    Grant::new(
+        Arc::new(access),
+        BTreeSet::from([slot.to_owned()]),
+        CallLimits::default(),
+    )
+}
+
+#[tokio::test]
+async fn a_slot_that_is_renewed_has_its_new_value_under_the_old_rules() {
+    let app = token_server().await;
+    let grant = grant(policy());
+    let mut renewed = slots();
+    let value = Secret::from("new-1".to_owned());
+    renewed.get_mut("key").unwrap().values = vec![value];
+    // Rules that would deny everything.
+    grant.renew(Arc::new(Access::new(Policy::default(), renewed)));
+    let place = Place::Header("Authorization".into());
+    let request = Request {
+        secrets: vec![placement("key", "Bearer ", place)],
+        ..get(URL)
+    };
+    let response = app.egress.send(&grant, request).await.unwrap();
+    assert_eq!(response.body, "Some(\"Bearer new-1\")");
+    let said = grant
+        .redactor()
+        .redact_strict(&format!("{KEY} new-1"))
+        .into_owned();
+    assert_eq!(said, "[redacted] [redacted]");
     assert!(grant.take_captured().is_empty());
 }

@@ -10,6 +10,9 @@
 mod answers;
 mod app;
 mod bindings;
+mod budgets;
 mod captures;
 mod gates;
+mod ledger;
 mod places;
+mod tries;
