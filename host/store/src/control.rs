@@ -2,9 +2,11 @@
 //! installed, and how they are set up in each.
 
 mod connectors;
+mod keys;
 mod standing;
 
 pub use connectors::{Act, Installed, NewConnector, Use};
+pub use keys::{KeysHeld, SealedIn};
 
 use std::collections::HashMap;
 
@@ -172,27 +174,12 @@ impl Control {
         self.db.close().await;
     }
 
-    /// A sealed text that shows whether a process has the installation's key:
-    /// `sealed` if there was none.
-    pub async fn key_check(&self, sealed: &str) -> Result<String> {
-        let mut tx = self.db.write().await?;
-        query("INSERT INTO host_meta (key, value) VALUES ('key_check', $1) ON CONFLICT DO NOTHING")
-            .bind(sealed)
-            .execute(&mut tx)
-            .await?;
-        let there = query("SELECT value FROM host_meta WHERE key = 'key_check'")
-            .one(&mut tx)
-            .await?;
-        self.db.commit(tx).await?;
-        Ok(there)
-    }
-
-    /// Whether anything can have been sealed already.
-    pub async fn has_key_check(&self) -> Result<bool> {
-        let there: Option<String> = query("SELECT value FROM host_meta WHERE key = 'key_check'")
+    /// What an installation that was made before there were data keys sealed with its
+    /// master key, to tell one key from another.
+    pub async fn key_check(&self) -> Result<Option<String>> {
+        query("SELECT value FROM host_meta WHERE key = 'key_check'")
             .optional(&self.db)
-            .await?;
-        Ok(there.is_some())
+            .await
     }
 
     /// All environments, oldest first.

@@ -5,6 +5,10 @@
 //! through [`Vault::open`] when it is used. A database dump without the master
 //! key tells nothing.
 //!
+//! Secrets are sealed with a data key, each environment with its own. It lies beside
+//! them, wrapped: sealed with a master key ([`MasterKeys`]), which comes from outside of
+//! the databases ([`KeySource`]). Both kinds of key can be replaced while hosts serve.
+//!
 //! A sealed value is bound to its [`Context`]: environment, scope, owner and
 //! slot are authenticated with it. Copying a sealed value to another
 //! credential's row, or to another slot, makes it unreadable instead of usable.
@@ -17,12 +21,17 @@
 //! one is [`Secret::expose`] or [`Secret::text`].
 
 mod error;
+mod file;
 mod key;
+mod masters;
 mod seal;
+mod source;
 
 pub use error::VaultError;
-pub use key::MasterKey;
-pub use seal::{Context, Secret, Vault};
+pub use key::DataKey;
+pub use masters::MasterKeys;
+pub use seal::{Context, Secret, Vault, key_needed};
+pub use source::{KeySource, Masters};
 
 /// The usual name of the master key's file in the data directory.
 pub const KEY_FILE: &str = "master.key";

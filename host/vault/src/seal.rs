@@ -1,23 +1,24 @@
 //! Sealing and opening.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
-use crate::{MasterKey, VaultError};
+use crate::key::Key;
+use crate::masters::other_key;
+use crate::{DataKey, MasterKeys, VaultError};
 
 /// First part of every sealed text: the format's version.
-const FORMAT: &str = "rv1";
+pub(crate) const FORMAT: &str = "rv1";
 
 /// Separates this use of the key from any other.
 const DOMAIN: &str = "rollout vault rv1";
 
 /// Bytes of the random nonce in front of the ciphertext.
-const NONCE_BYTES: usize = 24;
+pub(crate) const NONCE_BYTES: usize = 24;
 
 /// Where a sealed value belongs. All four parts are authenticated: a value
 /// opens only in the context that it was sealed in.
@@ -36,7 +37,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The associated data. Every part carries its length, so that no two
     /// contexts have the same bytes.
-    fn associated_data(&self, key_id: &str) -> Vec<u8> {
+    pub(crate) fn associated_data(&self, key_id: &str) -> Vec<u8> {
         let parts = [
             DOMAIN,
             key_id,
@@ -59,6 +60,10 @@ impl Context<'_> {
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
     /// The secret's bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -77,93 +82,103 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Seals and opens secrets with one master key.
+/// The key's id and what stands behind it in a sealed text.
+pub(crate) fn parts(sealed: &str) -> Result<(&str, &str), VaultError> {
+    let (key_id, encoded) = sealed
+        .strip_prefix(FORMAT)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .and_then(|rest| rest.split_once('.'))
+        .ok_or(VaultError::Malformed)?;
+    let plausible = key_id.len() == 16 && key_id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plausible
+        .then_some((key_id, encoded))
+        .ok_or(VaultError::Malformed)
+}
+
+/// The id of the key that a sealed text, or a wrapped data key, needs.
+pub fn key_needed(sealed: &str) -> Result<&str, VaultError> {
+    parts(sealed).map(|(id, _)| id)
+}
+
+/// Seals and opens the secrets of one owner with its data keys.
+///
+/// New values are sealed with one key; each value is opened with the key that it names.
+/// Which keys there are may change at any time.
+#[derive(Debug)]
 pub struct Vault {
-    cipher: XChaCha20Poly1305,
-    key_id: String,
+    keys: RwLock<Arc<Keys>>,
+}
+
+#[derive(Debug)]
+struct Keys {
+    sealing: Arc<Key>,
+    /// All, by id.
+    opening: HashMap<String, Arc<Key>>,
 }
 
 impl Vault {
-    /// A vault that works with this key.
+    /// A vault that seals with `sealing` and opens with `others` too. It also opens what
+    /// was sealed with a master key itself, as before there were data keys.
     #[must_use]
-    pub fn new(key: MasterKey) -> Vault {
+    pub fn new(
+        sealing: &DataKey,
+        others: impl IntoIterator<Item = DataKey>,
+        masters: &MasterKeys,
+    ) -> Vault {
+        let opening = masters
+            .all()
+            .cloned()
+            .chain(others.into_iter().map(|key| key.0))
+            .chain([sealing.0.clone()]);
+        let keys = Keys {
+            sealing: sealing.0.clone(),
+            opening: opening.map(|key| (key.id().to_owned(), key)).collect(),
+        };
         Vault {
-            cipher: XChaCha20Poly1305::new(key.bytes().into()),
-            key_id: key.id().to_owned(),
+            keys: RwLock::new(Arc::new(keys)),
         }
+    }
+
+    /// Takes over the keys of another vault.
+    pub fn replace(&self, other: Vault) {
+        *self.keys.write() = other.keys.into_inner();
     }
 
     /// The id of the key that seals, 16 hex digits.
     #[must_use]
-    pub fn key_id(&self) -> &str {
-        &self.key_id
+    pub fn key_id(&self) -> String {
+        self.keys.read().sealing.id().to_owned()
+    }
+
+    /// Whether the key is there that a sealed text needs. What is no sealed text needs
+    /// none.
+    #[must_use]
+    pub fn has_key_of(&self, sealed: &str) -> bool {
+        match parts(sealed) {
+            Ok((id, _)) => self.keys.read().opening.contains_key(id),
+            Err(_) => true,
+        }
     }
 
     /// Seals a secret for one context. Answers with printable text; sealing
     /// the same secret twice gives different texts.
     pub fn seal(&self, context: &Context<'_>, secret: &[u8]) -> Result<String, VaultError> {
-        let nonce = XNonce::try_generate().map_err(|_| VaultError::Random)?;
-        let associated = context.associated_data(&self.key_id);
-        let ciphertext = self
-            .cipher
-            .encrypt(
-                &nonce,
-                Payload {
-                    msg: secret,
-                    aad: &associated,
-                },
-            )
-            .map_err(|_| VaultError::TooLong)?;
-        let sealed = [nonce.as_slice(), &ciphertext].concat();
-        Ok(format!(
-            "{FORMAT}.{}.{}",
-            self.key_id,
-            URL_SAFE_NO_PAD.encode(sealed)
-        ))
+        let sealing = self.keys.read().sealing.clone();
+        sealing.seal(context, secret)
     }
 
     /// Opens what [`Vault::seal`] answered for the same context.
     pub fn open(&self, context: &Context<'_>, sealed: &str) -> Result<Secret, VaultError> {
-        let (key_id, encoded) = sealed
-            .strip_prefix(FORMAT)
-            .and_then(|rest| rest.strip_prefix('.'))
-            .and_then(|rest| rest.split_once('.'))
-            .ok_or(VaultError::Malformed)?;
-        let plausible = key_id.len() == 16 && key_id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !plausible {
-            return Err(VaultError::Malformed);
+        let (key_id, encoded) = parts(sealed)?;
+        let keys = self.keys.read().clone();
+        match keys.opening.get(key_id) {
+            Some(key) => key.open(context, encoded),
+            None => {
+                let mut present: Vec<_> = keys.opening.keys().map(String::as_str).collect();
+                present.sort_unstable();
+                Err(other_key(key_id, present.into_iter()))
+            }
         }
-        if key_id != self.key_id {
-            return Err(VaultError::OtherKey {
-                needed: key_id.to_owned(),
-                present: self.key_id.clone(),
-            });
-        }
-        let bytes = URL_SAFE_NO_PAD
-            .decode(encoded)
-            .map_err(|_| VaultError::Malformed)?;
-        let (nonce, ciphertext) = bytes
-            .split_at_checked(NONCE_BYTES)
-            .ok_or(VaultError::Malformed)?;
-        let nonce = XNonce::try_from(nonce).map_err(|_| VaultError::Malformed)?;
-        let associated = context.associated_data(&self.key_id);
-        let secret = self
-            .cipher
-            .decrypt(
-                &nonce,
-                Payload {
-                    msg: ciphertext,
-                    aad: &associated,
-                },
-            )
-            .map_err(|_| VaultError::Rejected)?;
-        Ok(Secret(Zeroizing::new(secret)))
-    }
-}
-
-impl fmt::Debug for Vault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Vault({}, [redacted])", self.key_id)
     }
 }
 
@@ -176,6 +191,8 @@ mod tests {
         clippy::indexing_slicing
     )]
 
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
 
     use super::*;
@@ -187,8 +204,16 @@ mod tests {
         slot: "apiKey",
     };
 
+    fn key(byte: u8) -> DataKey {
+        DataKey(Arc::new(Key::new(Zeroizing::new([byte; 32]))))
+    }
+
+    fn masters() -> MasterKeys {
+        MasterKeys::generate().unwrap()
+    }
+
     fn vault(byte: u8) -> Vault {
-        Vault::new(MasterKey::from_bytes([byte; 32]))
+        Vault::new(&key(byte), [], &masters())
     }
 
     #[test]
@@ -267,13 +292,74 @@ mod tests {
         let other = vault(2);
         let error = other.open(&HERE, &sealed).unwrap_err();
         assert!(matches!(&error, VaultError::OtherKey { needed, present }
-            if needed == vault(1).key_id() && present == other.key_id()));
+            if *needed == vault(1).key_id() && present.contains(&other.key_id())));
+        assert!(!other.has_key_of(&sealed) && vault(1).has_key_of(&sealed));
         // Claiming the other key's id does not help.
-        let forged = sealed.replace(vault(1).key_id(), other.key_id());
+        let forged = sealed.replace(&vault(1).key_id(), &other.key_id());
         assert!(matches!(
             other.open(&HERE, &forged),
             Err(VaultError::Rejected)
         ));
+    }
+
+    #[test]
+    fn a_vault_opens_with_any_of_its_keys_and_seals_with_one() {
+        let masters = masters();
+        let before = vault(1).seal(&HERE, b"secret").unwrap();
+        let first = masters.all().next().unwrap().seal(&HERE, b"first").unwrap();
+        let vault = Vault::new(&key(2), [key(1)], &masters);
+        assert_eq!(vault.open(&HERE, &before).unwrap().expose(), b"secret");
+        // As it was before there were data keys.
+        assert_eq!(vault.open(&HERE, &first).unwrap().expose(), b"first");
+        let sealed = vault.seal(&HERE, b"secret").unwrap();
+        assert_eq!(key_needed(&sealed).unwrap(), key(2).id());
+        vault.replace(Vault::new(&key(3), [], &masters));
+        assert!(vault.open(&HERE, &sealed).is_err());
+        assert_eq!(vault.key_id(), key(3).id());
+    }
+
+    /// The form does not change unnoticed: this is what an earlier version sealed.
+    #[test]
+    fn what_was_sealed_long_ago_opens() {
+        const SEALED: &str = "rv1.4bb06f8e4e3a7715.a6JDuD3bICxhlqTHWdLOhUyx9-oyD_nlQH-ue0ljCS2dJMRj2u3dW-RK19OZ7OdPIxvp3NvEN1U03whOfqVuOXJu6Z1KAARMiMm0cba18W3dbCIYkWgIlg";
+        let context = Context {
+            environment: "dev",
+            scope: "client-secret",
+            owner: "dev",
+            slot: "client-secret",
+        };
+        let opened = vault(7).open(&context, SEALED).unwrap();
+        assert_eq!(
+            opened.text().unwrap(),
+            "a-client-secret-of-an-earlier-version-0123456789"
+        );
+    }
+
+    #[test]
+    fn a_wrapped_key_is_of_one_owner_and_one_id() {
+        let (first, other) = (masters(), masters());
+        let wrapped = first.wrap("ci_1", &key(1)).unwrap();
+        let id = key(1).id().to_owned();
+        assert_eq!(key_needed(&wrapped).unwrap(), first.current());
+        // A version later it still opens.
+        let later = first.with_new().unwrap();
+        for masters in [&first, &later] {
+            let unwrapped = masters.unwrap("ci_1", &id, &wrapped).unwrap();
+            let sealed = vault(1).seal(&HERE, b"secret").unwrap();
+            let vault = Vault::new(&unwrapped, [], &first);
+            assert_eq!(vault.open(&HERE, &sealed).unwrap().expose(), b"secret");
+        }
+        assert!(matches!(
+            first.unwrap("ci_2", &id, &wrapped),
+            Err(VaultError::Rejected)
+        ));
+        let error = first.unwrap("ci_1", key(2).id(), &wrapped).unwrap_err();
+        assert!(matches!(error, VaultError::Rejected));
+        let error = other.unwrap("ci_1", &id, &wrapped).unwrap_err();
+        assert!(matches!(error, VaultError::OtherKey { .. }));
+        // Nor is it a secret of a slot, whatever key it was sealed with.
+        let vault = Vault::new(&key(1), [], &first);
+        assert!(vault.open(&HERE, &wrapped).is_err());
     }
 
     #[test]
@@ -311,7 +397,15 @@ mod tests {
         let sealed = vault.seal(&HERE, b"hunter2hunter2").unwrap();
         let secret = vault.open(&HERE, &sealed).unwrap();
         assert_eq!(format!("{secret:?}"), "Secret([redacted])");
-        assert!(format!("{vault:?}").ends_with("[redacted])"));
+        let shown = format!("{vault:?} {:?} {:?}", key(7), masters());
+        assert!(
+            shown.contains("Key(4bb06f8e4e3a7715, [redacted])"),
+            "{shown}"
+        );
+        assert!(
+            !shown.contains("7, 7") && !shown.contains("bytes"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -355,6 +449,30 @@ mod tests {
             let text = format!("{head}.{}", URL_SAFE_NO_PAD.encode(short));
             prop_assert!(vault.open(&HERE, &text).is_err());
             prop_assert!(vault.open(&HERE, &sealed[..cut.index(sealed.len())]).is_err());
+        }
+
+        #[test]
+        fn no_text_panics_or_opens(text in "(rv[0-9]\\.)?[0-9a-f]{0,17}\\.?[A-Za-z0-9_=.-]{0,90}") {
+            let vault = vault(3);
+            prop_assert!(vault.open(&HERE, &text).is_err());
+            let claimed = format!("rv1.{}.{text}", vault.key_id());
+            prop_assert!(vault.open(&HERE, &claimed).is_err());
+            prop_assert!(masters().unwrap("ci_1", "0123456789abcdef", &text).is_err());
+            let _ = vault.has_key_of(&text);
+        }
+
+        #[test]
+        fn a_wrapped_key_that_is_changed_never_opens(
+            position in any::<prop::sample::Index>(), bit in 0_u8..8,
+        ) {
+            let masters = masters();
+            let wrapped = masters.wrap("ci_1", &key(1)).unwrap();
+            let mut bytes = wrapped.into_bytes();
+            let at = position.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            if let Ok(text) = String::from_utf8(bytes) {
+                prop_assert!(masters.unwrap("ci_1", key(1).id(), &text).is_err(), "{text}");
+            }
         }
 
         #[test]

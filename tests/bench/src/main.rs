@@ -5,13 +5,19 @@ mod bare;
 mod baseline;
 mod canned;
 mod child;
+mod copies;
 mod first_sync;
+mod fleet;
+mod installed;
 mod instance;
+mod keys;
 mod load;
 mod measure;
+mod memory;
 mod native;
 mod page;
 mod programs;
+mod queue;
 mod reads;
 mod report;
 mod stage;
@@ -62,6 +68,16 @@ enum What {
     P3,
     /// Making records over HTTP, against a native server.
     P4,
+    /// Memory: idle, and over a million calls.
+    P8,
+    /// From the start to ready, with fifty installed connectors.
+    P9,
+    /// Installing a connector.
+    Install,
+    /// A thousand calls at once.
+    Queue,
+    /// Keys: what a call pays for them, and a rotation beside a host that serves.
+    Keys,
     /// The first sync of an account.
     FirstSync,
     /// Landing pages and claiming jobs, on SQLite and on Postgres.
@@ -121,7 +137,18 @@ fn compare(options: &Options) -> Result<()> {
     };
     if let Some(programs) = &programs {
         let wanted: &[What] = match &options.what {
-            What::All => &[What::P1, What::P2, What::P3, What::P4, What::FirstSync],
+            What::All => &[
+                What::P1,
+                What::P2,
+                What::P3,
+                What::P4,
+                What::P8,
+                What::P9,
+                What::Install,
+                What::Queue,
+                What::Keys,
+                What::FirstSync,
+            ],
             one => std::slice::from_ref(one),
         };
         for what in wanted {
@@ -130,6 +157,13 @@ fn compare(options: &Options) -> Result<()> {
                 What::P2 => page::measure(rounds, &programs.component)?,
                 What::P3 => instance::runtime()?.block_on(reads::measure(programs, rounds))?,
                 What::P4 => instance::runtime()?.block_on(writes::measure(programs, rounds))?,
+                What::P8 => instance::runtime()?.block_on(memory::measure(programs, rounds))?,
+                What::P9 => instance::runtime()?.block_on(installed::start(programs, rounds))?,
+                What::Install => {
+                    instance::runtime()?.block_on(installed::install(programs, rounds))?
+                }
+                What::Queue => instance::runtime()?.block_on(queue::measure(programs, rounds))?,
+                What::Keys => instance::runtime()?.block_on(keys::measure(programs, rounds))?,
                 _ => {
                     let rounds = if people >= 1_000_000 { 1 } else { rounds };
                     instance::runtime()?.block_on(first_sync::measure(programs, rounds, people))?

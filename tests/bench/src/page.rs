@@ -112,7 +112,7 @@ pub(crate) fn measure(rounds: usize, component: &[u8]) -> Result<Report> {
 }
 
 /// The page, from the simulator, as the connector asks for it.
-async fn sample() -> Result<String> {
+pub(crate) async fn sample() -> Result<String> {
     let simulator =
         Simulator::start(Config::new(Dataset::bulk(100_000)).limits(RateLimits::off()))?;
     let mut client = Client::connect(simulator.address()).await?;

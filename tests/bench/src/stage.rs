@@ -85,7 +85,7 @@ impl Stage {
         let folder = TempDir::new_in(data()?)?;
         let config = folder.path().join("rollout.toml");
         let upstreams = format!(
-            "[sync]\npoll_interval = \"1h\"\n[dev]\nenabled = true\n[dev.upstreams]\n\
+            "[sync]\npoll_interval = \"1h\"\n[dev]\nenabled = true\nrate_limits = false\n[dev.upstreams]\n\
              \"https://api.followupboss.com\" = \"http://{}\"\n",
             app.address
         );
@@ -246,6 +246,6 @@ async fn ready(address: SocketAddr, host: &mut Child) -> Result<()> {
 }
 
 /// An address that nobody listens on.
-fn free() -> Result<SocketAddr> {
+pub(crate) fn free() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

@@ -16,12 +16,12 @@ use rollout_store::{
     Page, Queue, Record, ReferenceIds, SYNC, StoreError, new_credential_id, now,
 };
 use rollout_test_postgres::{Options, Server};
-use rollout_vault::{MasterKey, Vault};
 use rollout_work::{Handler, Leases, Queued, Settings, Workers};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use crate::keys::keyring;
 use crate::measure::{Process, Round, Side, Summary, process_cpu};
 use crate::programs::data;
 use crate::report::{Goal, Report, Row, number};
@@ -162,9 +162,12 @@ impl Bench {
         let open = EnvStore::open(&databases, &place.location, "bench", &catalog, Migrate::Run);
         let store = open.await?;
         let consumer = store.consumer("bench").await?.id;
-        let vault = Arc::new(Vault::new(MasterKey::generate()?));
+        let folder = TempDir::new_in(data()?)?;
+        let keys = keyring(folder.path()).await?;
         let name = "bench".to_owned();
-        let secret = vault.seal(&client_secret_context(&name), b"secret")?;
+        let secret = keys
+            .vault()
+            .seal(&client_secret_context(&name), b"secret")?;
         let stored = rollout_store::Environment {
             name,
             client_id: "bench".to_owned(),
@@ -175,7 +178,7 @@ impl Bench {
             held: false,
             created_at: now(),
         };
-        let environment = Arc::new(Environment::open(&stored, store, vault).await?);
+        let environment = Arc::new(Environment::open(&stored, store, keys).await?);
         Ok(Self {
             store: environment.store().clone(),
             environment,
