@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
 use cap_std::fs::Dir;
+use futures_util::{StreamExt as _, stream};
 use parking_lot::RwLock;
 use rollout_catalog::manifest::fold_key;
 use rollout_catalog::{Catalog, Manifest, ManifestError};
 use rollout_sandbox::{Component, Grants, Interface, LoadError, Sandbox};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 /// A connector: its component and what it says of itself.
 pub struct Connector {
@@ -53,9 +54,14 @@ pub struct Registry {
     sandbox: Arc<Sandbox>,
     /// Those of folders, by app key, each with its file.
     loaded: RwLock<BTreeMap<String, (String, Arc<Connector>)>>,
-    /// Installed ones that are in use, by hash and grants.
-    installed: Mutex<HashMap<(String, Grants), Weak<Connector>>>,
+    /// Installed ones that are in use, by hash and grants. Each is held while it is
+    /// loaded: environments that want the same wait for it, others don't.
+    installed: parking_lot::Mutex<HashMap<(String, Grants), Loading>>,
+    /// As many are loaded at once as there are cores to do it, whoever asks.
+    turns: Semaphore,
 }
+
+type Loading = Arc<Mutex<Weak<Connector>>>;
 
 impl Connector {
     /// Loads one file's bytes. It may import what is granted to it.
@@ -92,7 +98,8 @@ impl Registry {
             catalog,
             sandbox,
             loaded: RwLock::default(),
-            installed: Mutex::default(),
+            installed: parking_lot::Mutex::default(),
+            turns: Semaphore::new(loads_at_once()),
         }
     }
 
@@ -106,8 +113,14 @@ impl Registry {
         &self.sandbox
     }
 
+    /// Loads in a task of its own, so that several are loaded on several threads.
     async fn load(&self, bytes: Vec<u8>, grants: Grants) -> Result<Connector, RefusedFile> {
-        Connector::load(&self.sandbox, &self.catalog, bytes, grants).await
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        let (sandbox, catalog) = (self.sandbox.clone(), self.catalog.clone());
+        let load = async move { Connector::load(&sandbox, &catalog, bytes, grants).await };
+        let loaded = tokio::spawn(load).await;
+        loaded.map_err(|error| LoadError::Interrupted(error.to_string()))?
     }
 
     /// An installed connector by the hash of its component, which `bytes` gives if it
@@ -118,15 +131,21 @@ impl Registry {
         grants: Grants,
         bytes: impl Future<Output = Result<Vec<u8>, E>>,
     ) -> Result<Arc<Connector>, E> {
-        // Held while it is loaded: environments that want the same wait for it.
-        let mut installed = self.installed.lock().await;
         let name = (sha256.to_owned(), grants);
-        if let Some(connector) = installed.get(&name).and_then(Weak::upgrade) {
+        let loading = {
+            let mut installed = self.installed.lock();
+            // What nobody waits for and nobody uses.
+            installed.retain(|_, one| {
+                Arc::strong_count(one) > 1 || one.try_lock().is_ok_and(|one| one.strong_count() > 0)
+            });
+            installed.entry(name).or_default().clone()
+        };
+        let mut loading = loading.lock().await;
+        if let Some(connector) = loading.upgrade() {
             return Ok(connector);
         }
         let connector = Arc::new(self.load(bytes.await?, grants).await?);
-        installed.retain(|_, connector| connector.strong_count() > 0);
-        installed.insert(name, Arc::downgrade(&connector));
+        *loading = Arc::downgrade(&connector);
         Ok(connector)
     }
 
@@ -141,13 +160,22 @@ impl Registry {
             .filter(|name| name.ends_with(".wasm"))
             .collect();
         names.sort();
-        let mut count = 0;
-        for name in names {
-            let origin = format!("{shown_as}/{name}");
-            let loaded = match dir.read(&name) {
+        let load = async |name: String| {
+            // To read a pipe would be to wait for somebody to write.
+            let bytes = match dir.metadata(&name).map(|there| there.is_file()) {
+                Ok(true) => dir.read(&name),
+                Ok(false) => Err(std::io::Error::other("it is not a file")),
+                Err(error) => Err(error),
+            };
+            let loaded = match bytes {
                 Ok(bytes) => self.load(bytes, Grants::default()).await,
                 Err(error) => Err(error.into()),
             };
+            (format!("{shown_as}/{name}"), loaded)
+        };
+        let mut loads = stream::iter(names).map(load).buffered(loads_at_once());
+        let mut count = 0;
+        while let Some((origin, loaded)) = loads.next().await {
             match loaded {
                 Ok(connector) => {
                     tracing::info!(
@@ -199,6 +227,11 @@ impl Registry {
             .map(|(_, connector)| connector.clone())
             .collect()
     }
+}
+
+/// How many connectors are loaded at once: as many as there are cores to do it.
+pub fn loads_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Why a folder of connectors can't be used.

@@ -25,8 +25,13 @@ impl ArtifactsDir {
     /// Writes beside, and then in place: who reads meanwhile finds a whole file or none.
     fn write(&self, name: &str, artifact: &[u8]) -> std::io::Result<()> {
         let beside = format!("{name}.{}", std::process::id());
-        self.0.write(&beside, artifact)?;
-        self.0.rename(&beside, &self.0, name)?;
+        let written = self.0.write(&beside, artifact);
+        let written = written.and_then(|()| self.0.rename(&beside, &self.0, name));
+        if written.is_err() {
+            // A part of it would only take more of a disk that is full.
+            let _ = self.0.remove_file(&beside);
+        }
+        written?;
         let mut all: Vec<(SystemTime, String)> = self
             .0
             .entries()?

@@ -19,6 +19,7 @@ use rollout_sandbox::{Grants, Sandbox};
 use rollout_store::{Control, Installed, NewConnector, StoreError, Use};
 use serde_json::json;
 
+use crate::component_file;
 use crate::config::Config;
 use crate::installation::Installation;
 use crate::serve;
@@ -132,15 +133,7 @@ async fn places<'a>(
 
 pub(crate) fn install(config: &Config, data: &Path, install: Install<'_>) -> Result<()> {
     let shown = install.file.display();
-    let size = std::fs::metadata(install.file).with_context(|| format!("can't read {shown}"))?;
-    let limit = config.sandbox.component_bytes;
-    // Not read at all if it can't be one.
-    ensure!(
-        size.len() <= limit as u64,
-        "{shown} has {} bytes; a component may have {limit} (sandbox.component_bytes)",
-        size.len()
-    );
-    let bytes = std::fs::read(install.file).with_context(|| format!("can't read {shown}"))?;
+    let bytes = component_file::read(install.file, config.sandbox.component_bytes)?;
     serve::runtime()?.block_on(async {
         let workshop = Workshop::open(config, data).await?;
         let control = workshop.control();
@@ -169,7 +162,8 @@ pub(crate) fn install(config: &Config, data: &Path, install: Install<'_>) -> Res
                 "{key}@{version} is installed already, with other bytes: a version stays what it is. Give the new \
                  one another version in its manifest, or take the old one away: rollout connector remove {key}"
             ),
-            installed => installed?,
+            installed => installed
+                .with_context(|| format!("{key}@{version} can't be stored, and nothing is changed"))?,
         }
         let whom = whom(install.environments);
         act(control, &format!("installed {key}@{version} {} for {whom}", new.sha256)).await?;

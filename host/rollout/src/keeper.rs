@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use rollout_catalog::manifest::fold_key;
-use rollout_connectors::{Connector, Connectors, Environment, Environments, Installed};
+use rollout_connectors::{
+    Connector, Connectors, Environment, Environments, Installed, loads_at_once,
+};
 use rollout_store::{AppSetting, Use};
 use rollout_work::House;
 use tokio::sync::watch;
@@ -29,10 +32,12 @@ const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// What an environment has set for connectors, each with its connector.
 type Settings = Vec<(String, AppSetting)>;
 
-/// Which installed connectors are used where, and what is granted to them.
+/// What the control database says to all environments: which installed connectors are
+/// used where, what is granted to them, and which version of keys is in force.
 struct InUse {
     uses: Vec<Use>,
     grants: Vec<(String, String)>,
+    keys: i64,
 }
 
 /// Opens, changes and closes environments as commands and other hosts say.
@@ -127,7 +132,18 @@ impl Keeper {
         let in_use = InUse {
             uses: control.connector_uses().await?,
             grants: control.grants().await?,
+            keys: control.key_version().await?,
         };
+        let sealed = all.iter().flat_map(|one| {
+            let old = one.old_secret.as_ref().map(|(sealed, _)| sealed);
+            let url = one.database_url_sealed.as_ref();
+            [Some(&one.client_secret_sealed), old, url]
+                .into_iter()
+                .flatten()
+        });
+        let keys = &self.installation.keys;
+        keys.follow(control.data_keys(), in_use.keys, sealed)
+            .await?;
         let mut settings = control.app_settings().await?;
         for open in self.environments.all() {
             let there = all
@@ -155,6 +171,7 @@ impl Keeper {
     ) -> Result<()> {
         match self.environments.by_name(&stored.name) {
             Some(environment) => {
+                environment.follow_keys(in_use.keys, &settings).await?;
                 let set = environment.set_settings(settings);
                 if environment.update(stored)? || set {
                     tracing::info!(
@@ -171,6 +188,7 @@ impl Keeper {
             }
             None => {
                 let environment = self.open(stored).await?;
+                environment.follow_keys(in_use.keys, &settings).await?;
                 environment.set_settings(settings);
                 // One that can't be loaded keeps no environment from being served.
                 let taken_up = self.take_up_connectors(&environment, in_use).await;
@@ -207,7 +225,7 @@ impl Keeper {
             }
         }
         House::enter(&store).await?;
-        let environment = Environment::open(stored, store, self.installation.vault.clone()).await?;
+        let environment = Environment::open(stored, store, self.installation.keys.clone()).await?;
         Ok(Arc::new(environment))
     }
 
@@ -215,39 +233,42 @@ impl Keeper {
     /// be loaded leaves the version that is used in use.
     async fn take_up_connectors(&self, environment: &Environment, in_use: &InUse) -> Result<()> {
         let present = environment.connectors();
-        let mut wanted = Installed::new();
-        let mut trouble = Ok(());
-        for one in installing::effective_uses(&in_use.uses, &environment.name) {
-            let (key, name) = (fold_key(&one.key), &environment.name);
+        let name = &environment.name;
+        let take_up = async |one: &Use| {
+            let key = fold_key(&one.key);
             let before = present.get(&key);
             let grants = installing::grants_of(&in_use.grants, &one.key);
             let same = before.filter(|connector| {
                 connector.component.sha256() == one.sha256 && connector.grants == grants
             });
+            if let Some(connector) = same {
+                return (key, Some(connector.clone()), Ok(()));
+            }
             // What was taken back counts at once.
             let before = before.filter(|before| grants.secrets || !before.grants.secrets);
-            let connector = match same {
-                Some(connector) => Some(connector.clone()),
-                None => match self.load(one, &in_use.grants).await {
-                    Ok(connector) => {
-                        if connector.is_some() {
-                            tracing::info!(
-                                environment = name,
-                                connector = one.key,
-                                version = one.version,
-                                "connector in use"
-                            );
-                        }
-                        connector.or_else(|| before.cloned())
-                    }
-                    Err(error) => {
-                        trouble = Err(error);
-                        before.cloned()
-                    }
-                },
+            let (connector, trouble) = match self.load(one, &in_use.grants).await {
+                Ok(connector) => (connector, Ok(())),
+                Err(error) => (None, Err(error)),
             };
+            if connector.is_some() {
+                tracing::info!(
+                    environment = name,
+                    connector = one.key,
+                    version = one.version,
+                    "connector in use"
+                );
+            }
+            (key, connector.or_else(|| before.cloned()), trouble)
+        };
+        let uses = installing::effective_uses(&in_use.uses, name);
+        let mut taken = stream::iter(uses).map(take_up).buffered(loads_at_once());
+        let mut wanted = Installed::new();
+        let mut trouble = Ok(());
+        while let Some((key, connector, new_trouble)) = taken.next().await {
             wanted.extend(connector.map(|connector| (key, connector)));
+            trouble = trouble.and(new_trouble);
         }
+        drop(taken);
         let kept = |(key, connector): (&String, &Arc<Connector>)| {
             wanted
                 .get(key)

@@ -115,6 +115,11 @@ impl Guest {
         Self::with_wasi(host, limits, wasi.build(), log)
     }
 
+    /// Its requests by `wasi:http`.
+    pub(crate) fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
     fn with_wasi(host: Arc<dyn Host>, limits: &Limits, wasi: WasiCtx, log: LogBudget) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
@@ -217,6 +222,11 @@ impl imports::http::Host for Guest {
         requests: Vec<http::Request>,
     ) -> Result<Vec<Result<http::Response, http::Failure>>> {
         let host = &self.host;
+        // Not asked one by one: they would hold the thread for nothing.
+        if requests.len() > host.requests_left() {
+            let refused = |_| Err(http::Failure::Budget(None));
+            return Ok(requests.into_iter().map(refused).collect());
+        }
         Ok(stream::iter(requests)
             .map(|request| host.send(request))
             .buffered(self.parallel_requests)

@@ -77,6 +77,11 @@ pub trait Host: Send + Sync + 'static {
     /// Sends one HTTP request under the connector's policy.
     async fn send(&self, request: http::Request) -> Result<http::Response, http::Failure>;
 
+    /// How many requests the call may still make. A list of more is refused as a whole.
+    fn requests_left(&self) -> usize {
+        1000
+    }
+
     /// The secrets that a request to this URL carries if it can't name any, as those of
     /// a guest's own HTTP library can't: the placements of the credential's auth method
     /// whose slots are bound to the URL's host.

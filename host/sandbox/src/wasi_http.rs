@@ -9,9 +9,10 @@
 //! What WASI's own bookkeeping may hold is bounded here, since a guest can make as
 //! many requests, headers and bodies as it may have handles.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,9 +22,10 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use wasmtime::component::{Linker, Resource};
 use wasmtime::{Result, StoreContextMut};
-use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, Method};
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HostOutgoingRequest as _, Method};
 use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
-use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
+use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
     WasiHttpView,
@@ -43,8 +45,13 @@ const METHOD: usize = 32;
 const AUTHORITY: usize = 1024;
 const PATH: usize = 16 * 1024;
 
-/// The interface as it is linked; a component may import any 0.2.
+/// Why no request leaves any more.
+const USED_UP: &str = "the call's budget of requests is used up";
+
+/// The interfaces as they are linked; a component may import any 0.2.
 const TYPES: &str = "wasi:http/types@0.2.12";
+/// See [`TYPES`].
+const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 
 /// A request under way, its answer's way included.
 type Exchange = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -60,11 +67,14 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> Result<()> {
 }
 
 /// Bounds the parts of a request, which WASI's implementation keeps at any length: a
-/// longer one is refused as if it were malformed.
+/// longer one is refused as if it were malformed. And bounds the requests, each of which
+/// is a task of the host, even if the guest drops it at once.
 fn bound(linker: &mut Linker<Guest>) -> Result<()> {
     type Store<'a> = StoreContextMut<'a, Guest>;
     type Request = Resource<HostOutgoingRequest>;
     type Text = Option<String>;
+    type Options = Option<Resource<types::RequestOptions>>;
+    type Awaited = Resource<HostFutureIncomingResponse>;
     fn fits(text: &Text, limit: usize) -> bool {
         text.as_ref().is_none_or(|text| text.len() <= limit)
     }
@@ -95,6 +105,20 @@ fn bound(linker: &mut Linker<Guest>) -> Result<()> {
             Ok((store.data_mut().http().set_path_with_query(request, path)?,))
         },
     )?;
+    linker.instance(HANDLER)?.func_wrap(
+        "handle",
+        |mut store: Store<'_>, (request, options): (Request, Options)| {
+            let guest = store.data_mut();
+            if !guest.outgoing().begin() {
+                guest.http().table.delete(request)?;
+                return Ok((Err(ErrorCode::ConnectionLimitReached),));
+            }
+            match guest.http().handle(request, options) {
+                Ok(future) => Ok((Ok::<Awaited, _>(future),)),
+                Err(error) => Ok((Err(error.downcast()?),)),
+            }
+        },
+    )?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -103,6 +127,8 @@ fn bound(linker: &mut Linker<Guest>) -> Result<()> {
 pub(crate) struct Outgoing {
     ctx: WasiHttpCtx,
     hooks: Hooks,
+    /// How many requests it may still begin.
+    left: usize,
 }
 
 /// The call's side: its requests under way.
@@ -138,6 +164,7 @@ pub(crate) fn outgoing(
     let (begin, begun) = mpsc::channel(limits.handles.max(1));
     let mut ctx = WasiHttpCtx::new();
     ctx.set_field_size_limit(FIELDS);
+    let left = host.requests_left();
     let limit = limits.host_call_bytes.min(Semaphore::MAX_PERMITS);
     let outside = Outside {
         host,
@@ -149,10 +176,20 @@ pub(crate) fn outgoing(
         outside,
         begun: begin,
     };
-    (Outgoing { ctx, hooks }, Exchanges { begun })
+    (Outgoing { ctx, hooks, left }, Exchanges { begun })
 }
 
 impl Outgoing {
+    /// Draws a request. False: the call has made as many as it may.
+    fn begin(&mut self) -> bool {
+        let left = self.left.checked_sub(1);
+        match left {
+            Some(left) => self.left = left,
+            None => self.hooks.outside.say(USED_UP),
+        }
+        left.is_some()
+    }
+
     /// WASI's implementation, as it wants to be called.
     pub(crate) fn view<'a>(
         &'a mut self,
@@ -171,14 +208,19 @@ impl Exchanges {
     pub(crate) async fn beside<T>(mut self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         let mut under_way = FuturesUnordered::new();
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut call => return result,
-                Some(exchange) = self.begun.recv() => under_way.push(exchange),
-                Some(()) = under_way.next() => {}
+        // The guest has one turn each time, however many requests it begins in it: else
+        // it would not let go of the thread.
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = call.as_mut().poll(cx) {
+                return Poll::Ready(result);
             }
-        }
+            while let Poll::Ready(Some(exchange)) = self.begun.poll_recv(cx) {
+                under_way.push(exchange);
+            }
+            while let Poll::Ready(Some(())) = under_way.poll_next_unpin(cx) {}
+            Poll::Pending
+        })
+        .await
     }
 }
 
@@ -312,10 +354,7 @@ impl Outside {
                 Error::HttpResponseBodySize(Some(bytes)),
                 format!("the app's answer is larger than {bytes} bytes"),
             ),
-            Failure::Budget(_) => (
-                Error::ConnectionLimitReached,
-                "the call's budget of requests is used up".to_owned(),
-            ),
+            Failure::Budget(_) => (Error::ConnectionLimitReached, USED_UP.to_owned()),
         };
         self.say(&reason);
         code

@@ -19,6 +19,8 @@ pub(crate) struct App {
     settings: BTreeMap<String, String>,
     /// Slots that may be read in clear.
     revealed: BTreeMap<String, String>,
+    /// How many requests a call may make, if not as many as usual.
+    most: Option<usize>,
     requests: Mutex<Vec<http::Request>>,
     stored: Mutex<BTreeMap<String, (String, u64)>>,
     lines: Mutex<Vec<(LogLevel, String)>>,
@@ -47,6 +49,12 @@ impl App {
     /// Grants a slot to be read in clear.
     pub(crate) fn reveals(mut self, slot: &str, value: &str) -> Self {
         self.revealed.insert(slot.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Allows so many requests only.
+    pub(crate) fn allowing(mut self, requests: usize) -> Self {
+        self.most = Some(requests);
         self
     }
 
@@ -103,6 +111,10 @@ impl Host for App {
         let answer = self.answers.get(&request.url).cloned();
         self.requests.lock().unwrap().push(request);
         answer.unwrap_or_else(|| Err(http::Failure::Denied("no such address".into())))
+    }
+
+    fn requests_left(&self) -> usize {
+        self.most.unwrap_or(1000)
     }
 
     fn field(&self, scope: Scope, name: &str) -> Option<String> {

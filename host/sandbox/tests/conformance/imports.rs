@@ -162,6 +162,22 @@ async fn answers_to_requests_in_parallel_keep_their_order() {
 }
 
 #[tokio::test]
+async fn more_requests_than_a_call_may_make_are_refused_as_a_whole() {
+    for guest in guests().await.with_records() {
+        for (most, expected, sent) in [(2, json!([0, 0, 0]), 0), (3, json!([200, 200, 200]), 3)] {
+            let app = App::default().allowing(most);
+            let app = ["/1", "/2", "/3"]
+                .iter()
+                .fold(app, |app, path| app.on(path, response(200, "one")));
+            let app = Arc::new(app);
+            let answer = perform(guest, &app, "send-all", "7").await.unwrap();
+            assert_eq!(answer, expected, "{}: {most}", guest.name);
+            assert_eq!(app.requests().len(), sent, "{}: {most}", guest.name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn fields_are_the_credentials_and_the_environments() {
     for guest in guests().await.with_records() {
         let app = App::default().field("both", "mine").setting("both", "ours");

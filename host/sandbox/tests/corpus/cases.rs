@@ -3,6 +3,7 @@
 mod advisories;
 mod compiling;
 mod handles;
+mod http;
 mod imports;
 mod loops;
 mod memory;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Case> {
         imports::cases(),
         compiling::cases(),
         advisories::cases(),
+        http::cases(),
     ]
     .into_iter()
     .flatten()

@@ -12,6 +12,7 @@ pub(crate) struct Guest {
     body: String,
     memory: String,
     encoding: StringEncoding,
+    http: bool,
 }
 
 /// What every guest can call. Numbers are addresses, lengths and handles, as the
@@ -39,6 +40,58 @@ const IMPORTS: &str = r#"
   (import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))
 "#;
 
+/// What those can call besides that bring an HTTP library of their own. `$new` makes a
+/// request with these headers, `$send` sends it and leaves its future's handle,
+/// `$answered` waits for that, `$must` crashes if something is not so.
+const HTTP: &str = r#"
+  (import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
+  (import "wasi:http/types@0.2.0" "[resource-drop]fields" (func $drop_fields (param i32)))
+  (import "wasi:http/types@0.2.0" "[method]fields.append" (func $append (param i32 i32 i32 i32 i32 i32)))
+  (import "wasi:http/types@0.2.0" "[method]fields.clone" (func $clone (param i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[resource-drop]outgoing-request" (func $drop_request (param i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-request.headers" (func $headers (param i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-request.body" (func $body (param i32 i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-scheme" (func $scheme (param i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-authority" (func $authority (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-path-with-query" (func $path (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-body.write" (func $stream (param i32 i32)))
+  (import "wasi:http/types@0.2.0" "[static]outgoing-body.finish" (func $finish (param i32 i32 i32 i32)))
+  (import "wasi:http/types@0.2.0" "[resource-drop]outgoing-body" (func $drop_body (param i32)))
+  (import "wasi:http/types@0.2.0" "[method]future-incoming-response.subscribe" (func $future (param i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]future-incoming-response.get" (func $get (param i32 i32)))
+  (import "wasi:http/types@0.2.0" "[resource-drop]future-incoming-response" (func $drop_future (param i32)))
+  (import "wasi:http/outgoing-handler@0.2.0" "handle" (func $handle (param i32 i32 i32 i32)))
+"#;
+
+/// See [`HTTP`].
+const HTTP_ITEMS: &str = r#"
+  (data (i32.const 700) "a.example.com/")
+  (func $must (param i32) (if (i32.eqz (local.get 0)) (then unreachable)))
+  (func $new (param $fields i32) (result i32) (local $new i32)
+    (local.set $new (call $request (local.get $fields)))
+    (call $must (i32.eqz (call $scheme (local.get $new) (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 0))))
+    (call $must (i32.eqz (call $authority (local.get $new) (i32.const 1) (i32.const 700) (i32.const 13))))
+    (call $must (i32.eqz (call $path (local.get $new) (i32.const 1) (i32.const 713) (i32.const 1))))
+    (local.get $new))
+  (func $send (param i32) (result i32)
+    (call $handle (local.get 0) (i32.const 0) (i32.const 0) (i32.const 2048))
+    (call $must (i32.eqz (i32.load8_u (i32.const 2048))))
+    (i32.load (i32.const 2056)))
+  (func $answered (param i32)
+    (call $block (call $future (local.get 0)))
+    (call $get (local.get 0) (i32.const 2112))
+    (call $must (i32.load8_u (i32.const 2112))))
+  ;; The body of a request, at 2080; the stream into it, at 2084.
+  (func $open (param i32)
+    (call $body (local.get 0) (i32.const 2088))
+    (call $must (i32.eqz (i32.load8_u (i32.const 2088))))
+    (i32.store (i32.const 2080) (i32.load (i32.const 2092)))
+    (call $stream (i32.load (i32.const 2080)) (i32.const 2088))
+    (call $must (i32.eqz (i32.load8_u (i32.const 2088))))
+    (i32.store (i32.const 2084) (i32.load (i32.const 2092))))
+"#;
+
 /// An allocator that takes one place after the other, from 4096 on.
 const BUMP: &str = r"
   (local $at i32)
@@ -55,6 +108,7 @@ pub(crate) fn probing(body: &str) -> Guest {
         body: body.to_owned(),
         memory: "1".to_owned(),
         encoding: StringEncoding::UTF8,
+        http: false,
     }
 }
 
@@ -94,13 +148,22 @@ impl Guest {
         self
     }
 
+    /// It brings an HTTP library of its own.
+    pub(crate) fn calling(mut self) -> Self {
+        self.http = true;
+        self
+    }
+
     /// The component.
     pub(crate) fn file(&self) -> Vec<u8> {
         let core = self.core();
         let mut resolve = Resolve::default();
         resolve.push_dir("../../wit/connector").unwrap();
         let package = resolve.push_str("world.wit", include_str!("world.wit"));
-        let world = resolve.select_world(&[package.unwrap()], Some("guest"));
+        let world = resolve.select_world(
+            &[package.unwrap()],
+            Some(if self.http { "caller" } else { "guest" }),
+        );
         let mut module = wat::parse_str(&core).unwrap_or_else(|error| panic!("{error}: {core}"));
         wit_component::embed_component_metadata(
             &mut module,
@@ -124,6 +187,11 @@ impl Guest {
             memory,
             ..
         } = self;
+        let (http, http_items) = if self.http {
+            (HTTP, HTTP_ITEMS)
+        } else {
+            ("", "")
+        };
         // `{}` and `me` are the same text in both encodings, at other places.
         let (manifest, me) = match self.encoding {
             StringEncoding::UTF16 => (r"\20\02\00\00\02\00\00\00", r"\24\02\00\00\02\00\00\00"),
@@ -132,7 +200,7 @@ impl Guest {
         let zeros = |count: usize| r"\00".repeat(count);
         let answer = [&zeros(8), me, &zeros(12), me, &zeros(20)].concat();
         format!(
-            r#"(module {IMPORTS}
+            r#"(module {IMPORTS} {http}
               (memory (export "memory") {memory})
               (global $top (mut i32) (i32.const 4096))
               (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
@@ -142,7 +210,7 @@ impl Guest {
               (data (i32.const 1024) "{answer}")
               (func (export "rollout:connector/manifest@0.1.0#describe") (result i32)
                 {describe} (i32.const 600))
-              {items}
+              {http_items} {items}
               (func (export "rollout:connector/auth@0.1.0#probe") (result i32) {body}))"#
         )
     }

@@ -3,6 +3,7 @@
 //! already while it proves the credential if the mode begins with `probe-`.
 //! What the host must make of each mode stands in the tests that connect it.
 
+mod attack;
 mod greed;
 mod pages;
 mod requests;
@@ -27,6 +28,9 @@ impl Auth for Misbehaving {
         let mode = mode();
         if let Some(mode) = mode.strip_prefix("probe-") {
             misbehave(mode, &Cursor::START)?;
+        }
+        if mode == "assembled-account" {
+            return attack::assembled_account();
         }
         Ok(Account::new(&mode, &mode))
     }
@@ -88,6 +92,10 @@ fn misbehave(mode: &str, cursor: &Cursor) -> Result<Page, Error> {
         "echo-error" => secrets::echo_error(),
         "echo-unauthorized" => secrets::echo_unauthorized(),
         "look-around" => secrets::look_around(&arguments()),
+        "echoes" => attack::echoes(&arguments()),
+        "assembled" => attack::assembled_page(),
+        "assembled-error" => attack::assembled_error(),
+        "macs" => attack::macs(&arguments()),
         other => Err(Error::Internal(format!("there is no mode `{other}`"))),
     }
 }

@@ -149,10 +149,18 @@ pub(crate) fn captures() -> Vec<Attempt> {
             .authenticate()
             .capture(slot, Source::JsonPointer("/apiKey".into()))
     };
+    let from = |source: Source| {
+        Request::get("https://api.followupboss.com/v1/me")
+            .authenticate()
+            .capture("session", source)
+    };
     [
         ("undeclared", capture("masterKey")),
         ("not-in-this-call", capture("session")),
         ("own", capture("apiKey")),
+        ("header", from(Source::Header("Date".into()))),
+        ("cookie", from(Source::Cookie("session".into()))),
+        ("whole", from(Source::JsonPointer(String::new()))),
     ]
     .map(|(attempt, request)| (attempt.to_owned(), request))
     .into()

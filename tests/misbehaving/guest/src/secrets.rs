@@ -89,7 +89,7 @@ pub(crate) fn look_around(needles: &[String]) -> Result<Page, Error> {
     Page::last(vec![Item::new("seen").body(&person)], &())
 }
 
-fn hexadecimal(text: &str) -> String {
+pub(crate) fn hexadecimal(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
         let _ = write!(out, "{byte:02x}");

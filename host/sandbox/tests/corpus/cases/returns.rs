@@ -114,7 +114,7 @@ pub(crate) fn cases() -> Vec<Case> {
             Kind::Answers,
             "",
         )
-        .with(|limits| limits.cpu = Duration::from_secs(5))
+        .with(|limits| limits.cpu = Duration::from_millis(100))
         .one_of(10),
     ]);
     cases
