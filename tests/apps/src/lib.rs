@@ -6,3 +6,6 @@
 //! a misreading of the API cannot hide on both sides at once.
 
 pub mod follow_up_boss;
+pub mod hubspot;
+
+mod serving;

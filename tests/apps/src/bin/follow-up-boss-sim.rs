@@ -35,6 +35,9 @@ struct Options {
     /// Key of the registered system.
     #[arg(long, requires = "system")]
     system_key: Option<String>,
+    /// Where people who sign in may be sent back to.
+    #[arg(long)]
+    redirect_uri: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -59,6 +62,7 @@ impl Options {
         if let (Some(name), Some(key)) = (self.system, self.system_key) {
             config = config.system(name, key);
         }
+        config.oauth.redirect_uris.extend(self.redirect_uri);
         if self.no_rate_limit {
             config = config.limits(RateLimits::off());
         }

@@ -18,6 +18,8 @@ pub enum Fault {
     },
     /// This status with an `errorMessage`; the request is not processed.
     Status(u16),
+    /// This status and body are answered; the request is not processed.
+    Answer(u16, String),
     /// The request is processed, but only the first half of the JSON arrives
     /// (with a matching `Content-Length`).
     Truncated,

@@ -45,7 +45,7 @@
 //!
 //! More such choices are noted in `paging.rs`, `filters.rs`, `write.rs`,
 //! `customs.rs`, `events.rs`, `relations.rs` and `limits.rs`. Not simulated:
-//! OAuth, webhooks and the resources that have no [`Kind`]. `records.rs` is
+//! webhooks and the resources that have no [`Kind`]. `records.rs` is
 //! where a further resource begins.
 
 mod account;
@@ -61,6 +61,7 @@ mod limits;
 mod made;
 mod messy;
 mod moments;
+mod oauth;
 mod paging;
 mod records;
 mod relations;
@@ -91,6 +92,7 @@ pub use data::Dataset;
 pub use faults::{Fault, Hold};
 pub use journal::LoggedRequest;
 pub use limits::{Allowances, RateLimits};
+pub use oauth::{OAuthApp, PASSWORD};
 pub use records::Kind;
 
 use limits::Limiter;
@@ -119,6 +121,8 @@ pub struct Config {
     /// How long a person created by request cannot be found by what is made
     /// for it: notes, tasks, calls and so on. None by default.
     pub settling: Duration,
+    /// The client app that people are signed in with.
+    pub oauth: OAuthApp,
     /// How many of the latest requests are kept in the log.
     pub journal_capacity: usize,
 }
@@ -140,6 +144,7 @@ impl Config {
             systems: Vec::new(),
             limits: RateLimits::default(),
             settling: Duration::ZERO,
+            oauth: OAuthApp::default(),
             journal_capacity: 10_000,
         }
     }
@@ -292,6 +297,26 @@ impl Simulator {
     /// Cancels the faults not yet served.
     pub fn clear_faults(&self) {
         self.world.faults.clear();
+    }
+
+    /// Changes the client app that people are signed in with.
+    pub fn change_oauth(&self, change: impl FnOnce(&mut OAuthApp)) {
+        self.world.oauth.change(change);
+    }
+
+    /// How often refresh tokens were used, successfully or not.
+    pub fn refreshes(&self) -> usize {
+        self.world.oauth.refreshes()
+    }
+
+    /// Access tokens that were given out are no longer good.
+    pub fn end_access(&self) {
+        self.world.oauth.end_access();
+    }
+
+    /// Nor are refresh tokens.
+    pub fn end_sign_ins(&self) {
+        self.world.oauth.end_everything();
     }
 
     /// Sets other limits and forgets what was counted.

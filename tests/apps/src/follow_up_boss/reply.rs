@@ -67,7 +67,8 @@ impl Reply {
         if has_body {
             response
                 .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("application/json"));
         }
         response
     }

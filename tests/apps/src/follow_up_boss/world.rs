@@ -17,6 +17,7 @@ use super::account::Account;
 use super::faults::{Fault, Faults};
 use super::journal::{Journal, LoggedRequest};
 use super::limits::{Context, Limiter, Party};
+use super::oauth::OAuth;
 use super::reply::{Refusal, Reply};
 use super::routes::{self, Call};
 use super::store::View;
@@ -34,6 +35,7 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) journal: Journal,
     pub(super) settling: Mutex<Duration>,
+    pub(super) oauth: OAuth,
 }
 
 /// Who is calling.
@@ -58,12 +60,28 @@ impl World {
             faults: Faults::default(),
             journal: Journal::new(config.journal_capacity),
             settling: Mutex::new(config.settling),
+            oauth: OAuth::new(config.oauth),
         }
     }
 
-    /// The caller named by HTTP Basic credentials: the key is the user, the
-    /// password is blank.
+    /// The caller named by an access token, or by HTTP Basic credentials: the key is the
+    /// user, the password is blank.
     fn authenticate(&self, headers: &HeaderMap) -> Result<Caller<'_>, Refusal> {
+        let bearer =
+            header(headers, AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+        if let Some(token) = bearer {
+            let owner = self.oauth.owner(token).and_then(|(place, user)| {
+                let account = self.accounts.get(place)?;
+                Some((account, user))
+            });
+            let (account, user) = owner.ok_or_else(Refusal::unauthorized)?;
+            return Ok(Caller {
+                account,
+                user,
+                view: account.view_of(user),
+                key: String::new(),
+            });
+        }
         let key = header(headers, AUTHORIZATION.as_str())
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
@@ -95,6 +113,9 @@ impl World {
     }
 
     fn process(&self, head: &Parts, body: &[u8], fault: Option<&Fault>) -> Reply {
+        if head.uri.path().starts_with("/oauth/") {
+            return self.oauth.answer(self, head, body);
+        }
         let caller = match self.authenticate(&head.headers) {
             Ok(caller) => caller,
             Err(refusal) => return refusal.into(),
@@ -188,6 +209,9 @@ async fn reply(world: &World, head: &Parts, body: &[u8]) -> Reply {
     match fault {
         Some(Fault::Status(status)) => return failure(status),
         Some(Fault::Cut) => return Reply::cut(),
+        Some(Fault::Answer(status, body)) => {
+            return Reply::json(status_of(status), body.into_bytes());
+        }
         Some(Fault::Delay(pause)) => tokio::time::sleep(pause).await,
         _ => {}
     }
@@ -207,8 +231,12 @@ fn takes_events(head: &Parts) -> bool {
     head.method == Method::POST && head.uri.path() == "/v1/events"
 }
 
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 fn failure(status: u16) -> Reply {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = status_of(status);
     let reason = status.canonical_reason().unwrap_or("Error");
     Refusal::new(status, format!("{reason}.")).into()
 }
