@@ -156,11 +156,11 @@ async fn unknown_connectors_and_plans_are_named() {
     assert!(message.contains("salesforce"), "{message}");
 
     let mut body = connecting(API_KEY);
-    body["plan"] = json!("oauth");
+    body["plan"] = json!("saml");
     let refused = client.post("/api/credentials", body).await;
     let message = refused.refused(400, "unknown_plan")["errorMessage"].to_string();
     assert!(
-        message.contains("oauth") && message.contains("api-key"),
+        message.contains("saml") && message.contains("api-key"),
         "{message}"
     );
 }

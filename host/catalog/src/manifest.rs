@@ -9,6 +9,8 @@ mod automation;
 mod automation_faults;
 mod cross;
 mod host;
+mod oauth;
+mod oauth_faults;
 mod offer;
 mod permissions;
 mod place;
@@ -16,7 +18,9 @@ mod plan;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
+use jsonschema::Validator;
 use semver::Version;
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,6 +29,9 @@ pub use automation::{
     ActionOffer, Dedupe, Dynamic, HookDelivery, HookOffer, TriggerDelivery, TriggerOffer,
 };
 pub use host::{BadHost, HostPattern};
+pub use oauth::{
+    CallbackMac, ClientAuth, LearnedField, OAuth2, Refresh, TokenCapture, TokenCaptures, UrlPattern,
+};
 pub use offer::{Deletions, EntityOffer, IdStyle, Listing};
 pub use permissions::Permission;
 pub use place::Place;
@@ -212,6 +219,7 @@ impl Manifest {
         check_hosts(&value)?;
         let manifest = Manifest::deserialize(value).map_err(|error| refused(error.to_string()))?;
         let mut faults = cross::faults(&manifest, catalog);
+        faults.extend(oauth_faults::faults(&manifest));
         faults.extend(automation_faults::faults(&manifest));
         if faults.is_empty() {
             Ok(manifest)
@@ -267,10 +275,12 @@ fn refused(message: impl Into<String>) -> ManifestError {
 }
 
 fn check_schema(manifest: &Value) -> Result<(), ManifestError> {
-    let schema: Value =
-        serde_json::from_str(SCHEMA).map_err(|error| refused(format!("schema: {error}")))?;
-    let schema =
-        jsonschema::validator_for(&schema).map_err(|error| refused(format!("schema: {error}")))?;
+    static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
+        let schema: Value = serde_json::from_str(SCHEMA).map_err(|error| error.to_string())?;
+        jsonschema::validator_for(&schema).map_err(|error| error.to_string())
+    });
+    let schema = VALIDATOR.as_ref();
+    let schema = schema.map_err(|error| refused(format!("schema: {error}")))?;
     // The value itself is not repeated: it may be an icon of 60 KB.
     let faults: Vec<Issue> = schema
         .iter_errors(manifest)

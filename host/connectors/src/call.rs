@@ -6,15 +6,20 @@ use std::sync::Arc;
 
 use rollout_catalog::Catalog;
 use rollout_catalog::manifest::fold_key;
-use rollout_egress::{CallLimits, Egress};
-use rollout_sandbox::{CallError, Caller, Error, FieldIssue};
-use rollout_store::EnvStore;
+use rollout_egress::{CallLimits, Egress, Grant, Redactor};
+use rollout_sandbox::{CallError, Caller, Error, FieldIssue, RateLimit};
 use rollout_vault::VaultError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::environment::{Environment, Live};
+use crate::oauth::Renewal;
+use crate::outbound::{Cause, Rates};
 use crate::registry::{Connector, Registry};
 use crate::session::{Account, Session};
+use crate::way::Way;
+
+/// When to come back if the database could not say what a rate limit leaves.
+const UNLENT_RETRY_MS: u64 = 1000;
 
 /// The loaded connectors and the way out that they share.
 pub struct Connectors {
@@ -72,23 +77,82 @@ impl Connectors {
         &self.egress
     }
 
+    /// What a call for an account may do: of a credential, or of an attempt to connect one.
+    pub(crate) fn grant(
+        &self,
+        environment: &Environment,
+        connector: &Connector,
+        account: &Account,
+        live: Option<&Live>,
+        cause: &Cause,
+    ) -> Grant {
+        let grant = Grant::new(account.access.clone(), Default::default(), self.limits);
+        let rates = Rates::of(&connector.manifest, live.map(|live| &live.credential));
+        let credential = account.credential.as_deref();
+        environment
+            .outbound()
+            .watch(grant, rates, credential, cause)
+    }
+
     pub(crate) fn limits(&self) -> CallLimits {
         self.limits
     }
 
-    /// A call for an account.
-    pub fn call<'a>(
+    /// What new tokens for a credential are got with.
+    pub(crate) fn renewal(
+        &self,
+        environment: &Arc<Environment>,
+        connector: &Arc<Connector>,
+        credential: String,
+        cause: &Cause,
+    ) -> Renewal {
+        Renewal {
+            egress: self.egress.clone(),
+            limits: self.limits,
+            environment: environment.clone(),
+            connector: connector.clone(),
+            credential,
+            cause: cause.clone(),
+        }
+    }
+
+    /// The way of requests for a connected account.
+    pub(crate) fn way(
+        &self,
+        environment: &Arc<Environment>,
+        connector: &Arc<Connector>,
+        account: &Account,
+        live: &Live,
+        cause: &Cause,
+    ) -> Way {
+        let grant = self.grant(environment, connector, account, Some(live), cause);
+        let id = live.credential.id.clone();
+        let renewal = self.renewal(environment, connector, id, cause);
+        Way::new(self.egress.clone(), grant, Some((renewal, live)))
+    }
+
+    /// A call for an account that is being connected, made for this cause.
+    pub(crate) fn call<'a>(
         &'a self,
+        environment: &Environment,
         connector: &'a Connector,
         account: Account,
-        store: Arc<EnvStore>,
+        cause: &Cause,
     ) -> Call<'a> {
-        let session = Arc::new(Session::new(
-            account,
-            self.egress.clone(),
-            self.limits,
-            store,
-        ));
+        let grant = self.grant(environment, connector, &account, None, cause);
+        let way = Way::new(self.egress.clone(), grant, None);
+        self.call_by(environment, connector, account, way)
+    }
+
+    fn call_by<'a>(
+        &'a self,
+        environment: &Environment,
+        connector: &'a Connector,
+        account: Account,
+        way: Way,
+    ) -> Call<'a> {
+        let store = environment.store().clone();
+        let session = Arc::new(Session::new(account, way, store));
         Call {
             caller: Caller::new(
                 self.registry.sandbox(),
@@ -103,13 +167,15 @@ impl Connectors {
     /// A call for a connected account, when it is the account's turn.
     pub async fn call_for<'a>(
         &'a self,
-        environment: &Environment,
-        connector: &'a Connector,
+        environment: &Arc<Environment>,
+        connector: &'a Arc<Connector>,
         live: &Live,
+        cause: &Cause,
     ) -> Result<Call<'a>, VaultError> {
         let turn = live.calls().clone().acquire_owned().await.ok();
         let account = environment.account(connector, live)?;
-        let mut call = self.call(connector, account, environment.store().clone());
+        let way = self.way(environment, connector, &account, live, cause);
+        let mut call = self.call_by(environment, connector, account, way);
         call._turn = turn;
         Ok(call)
     }
@@ -126,13 +192,18 @@ impl<'a> Deref for Call<'a> {
 impl Call<'_> {
     /// Whether the call may have changed something at the app.
     pub fn wrote(&self) -> bool {
-        self.session.wrote()
+        self.session.grant().wrote()
     }
 
     /// Lets requests that change something at the app leave only while `allowed` says
     /// so; they are denied otherwise. What is allowed first counts.
     pub fn write_while(&self, allowed: impl Fn() -> bool + Send + Sync + 'static) {
-        self.session.write_while(allowed);
+        self.session.grant().write_while(allowed);
+    }
+
+    /// Blanks the account's secrets in what the connector answers.
+    pub(crate) fn redactor(&self) -> Arc<Redactor> {
+        self.session.redactor()
     }
 
     /// Blanks the account's secrets in a text that people will see.
@@ -140,14 +211,26 @@ impl Call<'_> {
         self.session.blank(text)
     }
 
-    /// Blanks the account's secrets in what a failed call says.
+    /// Blanks the account's secrets in what a failed call says, and sets right what the
+    /// host knows better than the connector.
     pub fn blank_error(&self, error: CallError) -> CallError {
         let blank = |text: String| self.blank(&text);
         if matches!(error, CallError::Limit(_) | CallError::Trap(_)) {
             let (connector, error) = (self.session.connector(), blank(error.to_string()));
             tracing::warn!(connector, error, "a call was ended");
         }
+        // It was told that its request is denied, or that the app refused it.
+        if let (CallError::Connector(_), Some(reason)) = (&error, self.session.refused()) {
+            return CallError::Connector(Error::Unauthorized(blank(reason.to_owned())));
+        }
         match error {
+            // It was told that its request is denied, but that is not its fault.
+            CallError::Connector(Error::Internal(text)) if self.session.grant().was_unlent() => {
+                CallError::Connector(Error::RateLimited(RateLimit {
+                    retry_after_ms: Some(UNLENT_RETRY_MS),
+                    message: blank(text),
+                }))
+            }
             CallError::Connector(error) => CallError::Connector(match error {
                 Error::InvalidInput(issues) => Error::InvalidInput(
                     issues
@@ -171,6 +254,8 @@ impl Call<'_> {
                 }
                 Error::Upstream(mut upstream) => {
                     upstream.message = blank(upstream.message);
+                    // What never left can't have been done.
+                    upstream.maybe_applied &= self.wrote();
                     Error::Upstream(upstream)
                 }
                 Error::Other((code, text)) => Error::Other((blank(code), blank(text))),

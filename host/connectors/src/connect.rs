@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
-use rollout_catalog::manifest::Plan;
+use rollout_catalog::manifest::{AuthMethod, Plan};
 use rollout_catalog::{Catalog, Issue};
 use rollout_sandbox::{Account as Proof, CallError, Error};
 use rollout_store::{
-    Consumer, Credential, CredentialChange, CredentialStatus, StoreError, new_credential_id, now,
+    Consumer, Credential, CredentialChange, CredentialStatus, NewTokens, StoreError,
+    new_credential_id, now,
 };
 use rollout_vault::VaultError;
 use serde_json::{Map, Value, json};
 
 use crate::environment::{Environment, EnvironmentError, Live};
 use crate::inputs::Inputs;
+use crate::outbound::Cause;
 use crate::{Connector, Connectors};
 
 /// What a consumer sends to connect an account.
@@ -91,11 +93,13 @@ impl From<EnvironmentError> for ConnectError {
 }
 
 /// An account that its app has recognised.
-struct Proven<'a> {
-    connector: &'a Connector,
-    plan: &'a Plan,
-    inputs: &'a Inputs,
-    proof: &'a Proof,
+pub(crate) struct Proven<'a> {
+    pub(crate) connector: &'a Connector,
+    pub(crate) plan: &'a Plan,
+    pub(crate) inputs: &'a Inputs,
+    /// The tokens among the inputs, if it was proven by signing in.
+    pub(crate) tokens: Option<NewTokens>,
+    pub(crate) proof: &'a Proof,
 }
 
 impl Proven<'_> {
@@ -111,6 +115,7 @@ impl Proven<'_> {
             connector,
             plan,
             inputs,
+            tokens,
             proof,
         } = self;
         let store = environment.store();
@@ -122,10 +127,11 @@ impl Proven<'_> {
                 plan: Some(plan.key.clone()),
                 label: Some(proof.label.clone()),
                 avatar: proof.avatar.clone(),
-                fields: Some(public(inputs, proof)),
+                fields: Some(public(connector, inputs, proof)),
                 entities_to_sync: entities_to_sync.map(Value::Object),
                 status: Some(CredentialStatus::Ok),
                 secrets: Some(environment.seal(&credential.id, &inputs.secrets)?),
+                tokens: *tokens,
             };
             store.update_credential(&credential.id, &change).await?;
             return Ok(credential.id);
@@ -137,7 +143,7 @@ impl Proven<'_> {
             label: Some(proof.label.clone()),
             avatar: proof.avatar.clone(),
             external_id: proof.external_id.clone(),
-            fields: public(inputs, proof),
+            fields: public(connector, inputs, proof),
             entities_to_sync: Value::Object(entities_to_sync.unwrap_or_default()),
             status: CredentialStatus::Ok,
             created_at: now,
@@ -146,7 +152,7 @@ impl Proven<'_> {
         };
         let sealed = environment.seal(&credential.id, &inputs.secrets)?;
         store
-            .insert_credential(&credential, &consumer.id, &sealed)
+            .insert_with_tokens(&credential, &consumer.id, &sealed, *tokens)
             .await?;
         Ok(credential.id)
     }
@@ -160,25 +166,38 @@ impl Connectors {
         environment: &Environment,
         consumer: &Consumer,
         connect: Connect,
+        cause: &Cause,
     ) -> Result<Arc<Live>, ConnectError> {
         let connector = self
             .find(environment, &connect.app_key)
             .ok_or(ConnectError::UnknownConnector(connect.app_key))?;
-        let plan = plan(&connector, connect.plan.as_deref())?;
+        let plan = plan_by_inputs(&connector, connect.plan.as_deref())?;
         if let Some(flags) = &connect.entities_to_sync {
             check_flags(self.catalog(), flags)?;
         }
         let (inputs, proof) = self
-            .prove(environment, &connector, plan, &connect.user_inputs)
+            .prove(environment, &connector, plan, &connect.user_inputs, cause)
             .await?;
 
-        let flags = connect.entities_to_sync;
         let proven = Proven {
             connector: &connector,
             plan,
             inputs: &inputs,
+            tokens: None,
             proof: &proof,
         };
+        self.enter(environment, consumer, &proven, connect.entities_to_sync)
+            .await
+    }
+
+    /// Stores an account that its app has recognised, and takes it into use.
+    pub(crate) async fn enter(
+        &self,
+        environment: &Environment,
+        consumer: &Consumer,
+        proven: &Proven<'_>,
+        flags: Option<Map<String, Value>>,
+    ) -> Result<Arc<Live>, ConnectError> {
         let id = match proven.enter(environment, consumer, flags.clone()).await {
             // Another request with the same account was faster: now it is there.
             Err(ConnectError::Store(StoreError::Conflict(_))) => {
@@ -186,7 +205,7 @@ impl Connectors {
             }
             entered => entered?,
         };
-        self.take_up(environment, &connector, &id).await
+        self.take_up(environment, proven.connector, &id).await
     }
 
     /// Changes a connected account.
@@ -195,6 +214,7 @@ impl Connectors {
         environment: &Environment,
         live: &Live,
         change: Change,
+        cause: &Cause,
     ) -> Result<Arc<Live>, ConnectError> {
         let id = &live.credential.id;
         let connector = self
@@ -209,12 +229,14 @@ impl Connectors {
             stored.entities_to_sync = Some(Value::Object(flags));
         }
         if let Some(entered) = change.user_inputs {
-            let plan = plan(&connector, Some(&live.credential.plan))?;
-            let (inputs, proof) = self.prove(environment, &connector, plan, &entered).await?;
+            let plan = plan_by_inputs(&connector, Some(&live.credential.plan))?;
+            let (inputs, proof) = self
+                .prove(environment, &connector, plan, &entered, cause)
+                .await?;
             if proof.external_id != live.credential.external_id {
                 return Err(ConnectError::OtherAccount);
             }
-            stored.fields = Some(public(&inputs, &proof));
+            stored.fields = Some(public(&connector, &inputs, &proof));
             stored.secrets = Some(environment.seal(id, &inputs.secrets)?);
             stored.status = Some(CredentialStatus::Ok);
             stored.avatar = proof.avatar;
@@ -287,16 +309,31 @@ impl Connectors {
         connector: &Connector,
         plan: &Plan,
         entered: &Map<String, Value>,
+        cause: &Cause,
     ) -> Result<(Inputs, Proof), ConnectError> {
         let inputs = Inputs::check(&plan.auth.inputs, entered).map_err(ConnectError::Invalid)?;
+        let proof = self.probe(environment, connector, plan, &inputs, cause);
+        let proof = proof.await?;
+        Ok((inputs, proof))
+    }
+
+    /// Has the app say whose account it is.
+    pub(crate) async fn probe(
+        &self,
+        environment: &Environment,
+        connector: &Connector,
+        plan: &Plan,
+        inputs: &Inputs,
+        cause: &Cause,
+    ) -> Result<Proof, ConnectError> {
         let account =
             environment.candidate(connector, &plan.key, &inputs.fields, &inputs.secrets)?;
-        let call = self.call(connector, account, environment.store().clone());
+        let call = self.call(environment, connector, account, cause);
         match call.probe().await {
             Ok(proof) if proof.external_id.is_empty() => Err(ConnectError::Call(
                 CallError::Connector(Error::Internal("probe gave no external id".into())),
             )),
-            Ok(proof) => Ok((inputs, proof)),
+            Ok(proof) => Ok(proof),
             Err(CallError::Connector(Error::Unauthorized(said) | Error::Forbidden(said))) => {
                 let said = call.blank(&said);
                 let app = &connector.manifest.name;
@@ -309,7 +346,37 @@ impl Connectors {
     }
 }
 
-fn plan<'a>(connector: &'a Connector, key: Option<&str>) -> Result<&'a Plan, ConnectError> {
+/// The plan for what a person enters: the one that is named, or the first for which he
+/// need not sign in at the app.
+fn plan_by_inputs<'a>(
+    connector: &'a Connector,
+    key: Option<&str>,
+) -> Result<&'a Plan, ConnectError> {
+    let signs_in = |plan: &Plan| plan.auth.method == AuthMethod::OAuth2;
+    let first = || {
+        let mut plans = connector.manifest.plans.iter();
+        plans.find(|plan| !signs_in(plan))
+    };
+    let found = match key {
+        None => first().map_or_else(|| plan(connector, None), Ok)?,
+        Some(key) => plan(connector, Some(key))?,
+    };
+    if !signs_in(found) {
+        return Ok(found);
+    }
+    let key = &found.key;
+    Err(ConnectError::Invalid(vec![Issue {
+        pointer: "/plan".into(),
+        message: format!(
+            "the plan `{key}` is connected by signing in at the app: POST /api/oauth/authorize-url"
+        ),
+    }]))
+}
+
+pub(crate) fn plan<'a>(
+    connector: &'a Connector,
+    key: Option<&str>,
+) -> Result<&'a Plan, ConnectError> {
     let plans = &connector.manifest.plans;
     let found = match key {
         None => plans.first(),
@@ -324,7 +391,10 @@ fn plan<'a>(connector: &'a Connector, key: Option<&str>) -> Result<&'a Plan, Con
 
 /// Known names with true or false. A name that the connector does not offer is
 /// accepted and ignored.
-fn check_flags(catalog: &Catalog, flags: &Map<String, Value>) -> Result<(), ConnectError> {
+pub(crate) fn check_flags(
+    catalog: &Catalog,
+    flags: &Map<String, Value>,
+) -> Result<(), ConnectError> {
     let known: Vec<&str> = catalog.flags().collect();
     let issues: Vec<Issue> = flags
         .iter()
@@ -353,11 +423,18 @@ fn check_flags(catalog: &Catalog, flags: &Map<String, Value>) -> Result<(), Conn
     }
 }
 
-/// The public fields: what was entered, and what the app says.
-fn public(inputs: &Inputs, proof: &Proof) -> Value {
+/// The public fields: what was entered, and what the connector learned. It does not
+/// change what its hosts are made of.
+fn public(connector: &Connector, inputs: &Inputs, proof: &Proof) -> Value {
+    let hosts = &connector.manifest.hosts;
+    let in_host = |name: &String| {
+        hosts
+            .iter()
+            .any(|host| host.fields().any(|one| one == name))
+    };
     let mut fields = json!(inputs.fields);
     if let Some(object) = fields.as_object_mut() {
-        for (name, value) in &proof.fields {
+        for (name, value) in proof.fields.iter().filter(|(name, _)| !in_host(name)) {
             object.insert(name.clone(), Value::String(value.clone()));
         }
     }

@@ -15,15 +15,16 @@ use rollout_catalog::{Catalog, Entity};
 use rollout_egress::{self as egress, Access};
 use rollout_store::{
     AppKeys, AppSetting, Consumer, Credential, CredentialStatus, EnvStore, Loaded, SettingKind,
-    StoreError, SyncRow, SyncStatus,
+    StoreError, SyncRow, SyncStatus, Tokens,
 };
 use rollout_vault::{Context, Secret, Vault, VaultError};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::Connector;
+use crate::outbound::Outbound;
 use crate::policy::{self, Fields};
 use crate::session::Account;
+use crate::{Connector, Keyring};
 
 /// Calls of one credential that run at once.
 const CALLS_PER_CREDENTIAL: usize = 8;
@@ -34,6 +35,7 @@ mod sealed_as {
     pub(super) const DATABASE_URL: &str = "database-url";
     pub(super) const APP: &str = "app";
     pub(super) const CREDENTIAL: &str = "credential";
+    pub(super) const SIGN_IN: &str = "sign-in";
 }
 
 /// An environment.
@@ -49,7 +51,11 @@ pub struct Environment {
     /// The last change of credentials that is known here.
     seen: AtomicI64,
     store: Arc<EnvStore>,
-    vault: Arc<Vault>,
+    outbound: Outbound,
+    /// What its credentials' secrets and connectors' slots are sealed with.
+    keys: Keyring,
+    /// What its client secret is sealed with.
+    installation_keys: Arc<Keyring>,
     settings: RwLock<HashMap<String, Arc<Settings>>>,
     connectors: RwLock<Arc<Installed>>,
     credentials: RwLock<InUse>,
@@ -118,9 +124,10 @@ fn sealed_secrets(stored: &rollout_store::Environment) -> String {
 
 /// What the environment set for a connector.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Settings {
-    fields: Arc<Fields>,
-    slots: BTreeMap<String, String>,
+pub(crate) struct Settings {
+    pub(crate) fields: Arc<Fields>,
+    /// Sealed.
+    pub(crate) slots: BTreeMap<String, String>,
 }
 
 /// A credential in use.
@@ -131,9 +138,22 @@ pub struct Live {
     pub consumers: Vec<String>,
     fields: Arc<Fields>,
     sealed: BTreeMap<String, String>,
+    /// The tokens among the secrets, if it was connected by signing in.
+    pub(crate) tokens: Option<Tokens>,
+    /// Who gets new ones.
+    pub(crate) renewing: Arc<Renewing>,
     readiness: RwLock<HashMap<String, Readiness>>,
     calls: Arc<Semaphore>,
     access: Mutex<Shared>,
+}
+
+/// What calls of a credential agree on when its tokens are replaced.
+#[derive(Default)]
+pub(crate) struct Renewing {
+    /// One at a time asks for new ones.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+    /// The number of those that the app refused when they were new.
+    pub(crate) useless: AtomicI64,
 }
 
 /// Rules and opened secrets that calls of one version of the connector share.
@@ -229,24 +249,39 @@ pub fn app_slot_context<'a>(
     }
 }
 
+fn sign_in_context<'a>(environment: &'a str, hash: &'a str) -> Context<'a> {
+    Context {
+        environment,
+        scope: sealed_as::SIGN_IN,
+        owner: hash,
+        slot: "state",
+    }
+}
+
 impl Environment {
-    /// Opens an environment and loads its credentials.
+    /// Opens an environment and loads its credentials. What the control database holds
+    /// of it is sealed with the installation's keys.
     pub async fn open(
         stored: &rollout_store::Environment,
         store: EnvStore,
-        vault: Arc<Vault>,
+        installation_keys: Arc<Keyring>,
     ) -> Result<Self, EnvironmentError> {
+        let masters = installation_keys.masters().clone();
+        let keys = Keyring::open(&stored.client_id, masters, store.data_keys()).await?;
         // Before the credentials are read: what changes meanwhile is read twice.
         let seen = store.changes_upto().await?;
+        let store = Arc::new(store);
         let environment = Self {
             name: stored.name.clone(),
             client_id: stored.client_id.clone(),
             app_keys: stored.app_keys,
-            secrets: RwLock::new(Arc::new(Secrets::open(stored, &vault)?)),
+            secrets: RwLock::new(Arc::new(Secrets::open(stored, installation_keys.vault())?)),
             held: AtomicBool::new(stored.held),
             seen: AtomicI64::new(seen),
-            store: Arc::new(store),
-            vault,
+            outbound: Outbound::start(&stored.name, &store),
+            store,
+            keys,
+            installation_keys,
             settings: RwLock::default(),
             connectors: RwLock::default(),
             credentials: RwLock::default(),
@@ -259,6 +294,16 @@ impl Environment {
     /// The database.
     pub fn store(&self) -> &Arc<EnvStore> {
         &self.store
+    }
+
+    /// Its way to the apps.
+    pub(crate) fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+
+    /// Writes the records of outbound calls that are not written yet. For shut-down.
+    pub async fn write_records(&self) {
+        self.outbound.write_records().await;
     }
 
     /// The keys of its tokens.
@@ -276,9 +321,26 @@ impl Environment {
         let held = self.held.swap(stored.held, Ordering::Relaxed) != stored.held;
         let rotated = self.secrets().sealed != sealed_secrets(stored);
         if rotated {
-            *self.secrets.write() = Arc::new(Secrets::open(stored, &self.vault)?);
+            *self.secrets.write() =
+                Arc::new(Secrets::open(stored, self.installation_keys.vault())?);
         }
         Ok(held || rotated)
+    }
+
+    /// Takes up the keys of this version, and those that these settings need, before they
+    /// are taken up themselves.
+    pub async fn follow_keys(
+        &self,
+        version: i64,
+        settings: &[(String, AppSetting)],
+    ) -> Result<(), EnvironmentError> {
+        let slots = settings
+            .iter()
+            .filter(|(_, setting)| setting.kind == SettingKind::Slot);
+        let sealed = slots.map(|(_, setting)| &setting.value);
+        self.keys
+            .follow(self.store.data_keys(), version, sealed)
+            .await
     }
 
     /// Takes up what other processes changed about credentials.
@@ -371,15 +433,24 @@ impl Environment {
     ) -> Result<Option<(Arc<Live>, Vec<SyncRow>)>, EnvironmentError> {
         let ids = [id.to_owned()];
         let loaded = self.store.load_credentials(Some(&ids)).await?;
+        self.know_keys(&loaded).await?;
         Ok(loaded.into_iter().next().map(|loaded| self.put(loaded)))
     }
 
     /// Takes several credentials into use, or up again; without ids all of them.
     async fn load_all(&self, ids: Option<&[String]>) -> Result<(), EnvironmentError> {
-        for loaded in self.store.load_credentials(ids).await? {
+        let all = self.store.load_credentials(ids).await?;
+        self.know_keys(&all).await?;
+        for loaded in all {
             self.put(loaded);
         }
         Ok(())
+    }
+
+    /// Sees to it that the keys of these secrets are known before anybody needs them.
+    async fn know_keys(&self, loaded: &[Loaded]) -> Result<(), EnvironmentError> {
+        let sealed = loaded.iter().flat_map(|one| one.secrets.values());
+        self.keys.know(self.store.data_keys(), sealed).await
     }
 
     fn put(&self, loaded: Loaded) -> (Arc<Live>, Vec<SyncRow>) {
@@ -387,6 +458,7 @@ impl Environment {
             credential,
             consumers,
             secrets,
+            tokens,
             syncs,
         } = loaded;
         let id = credential.id.clone();
@@ -394,13 +466,19 @@ impl Environment {
             .iter()
             .map(|row| (row.entity.clone(), Readiness::of(row)))
             .collect();
+        let before = self.credential(&id);
         let live = Arc::new(Live {
             fields: Arc::new(fields_of(&credential.fields)),
             consumers,
             credential,
             sealed: secrets,
+            tokens,
+            renewing: before
+                .as_ref()
+                .map(|one| one.renewing.clone())
+                .unwrap_or_default(),
             readiness: RwLock::new(readiness),
-            calls: match self.credential(&id) {
+            calls: match before {
                 Some(before) => before.calls.clone(),
                 None => Arc::new(Semaphore::new(CALLS_PER_CREDENTIAL)),
             },
@@ -493,7 +571,8 @@ impl Environment {
             .iter()
             .map(|(slot, secret)| {
                 let context = self.slot_context(credential, slot);
-                Ok((slot.clone(), self.vault.seal(&context, secret.as_bytes())?))
+                let sealed = self.keys.vault().seal(&context, secret.as_bytes())?;
+                Ok((slot.clone(), sealed))
             })
             .collect()
     }
@@ -514,7 +593,7 @@ impl Environment {
                 let mut secrets = BTreeMap::new();
                 for (slot, sealed) in &live.sealed {
                     let context = self.slot_context(&live.credential.id, slot);
-                    let secret = self.vault.open(&context, sealed)?;
+                    let secret = self.keys.vault().open(&context, sealed)?;
                     secrets.insert(
                         slot.clone(),
                         egress::Secret::from(secret.text()?.to_owned()),
@@ -563,7 +642,48 @@ impl Environment {
         })
     }
 
-    fn settings_of(&self, connector: &str) -> Arc<Settings> {
+    /// The value of a slot of scope app, if the operator has set it.
+    pub(crate) fn app_secret(
+        &self,
+        connector: &Connector,
+        slot: &str,
+    ) -> Result<Option<egress::Secret>, VaultError> {
+        let settings = self.settings_of(connector.key());
+        let Some(sealed) = settings.slots.get(slot) else {
+            return Ok(None);
+        };
+        let context = app_slot_context(&self.name, connector.key(), slot);
+        let opened = self.keys.vault().open(&context, sealed)?;
+        Ok(Some(egress::Secret::from(opened.text()?.to_owned())))
+    }
+
+    /// A secret of a credential, if it has it.
+    pub(crate) fn secret(
+        &self,
+        live: &Live,
+        slot: &str,
+    ) -> Result<Option<egress::Secret>, VaultError> {
+        let Some(sealed) = live.sealed.get(slot) else {
+            return Ok(None);
+        };
+        let context = self.slot_context(&live.credential.id, slot);
+        let opened = self.keys.vault().open(&context, sealed)?;
+        Ok(Some(egress::Secret::from(opened.text()?.to_owned())))
+    }
+
+    /// Seals what a sign-in is continued with; `hash` is what it is known by.
+    pub(crate) fn seal_sign_in(&self, hash: &str, text: &str) -> Result<String, VaultError> {
+        let context = sign_in_context(&self.name, hash);
+        self.keys.vault().seal(&context, text.as_bytes())
+    }
+
+    /// Opens it again.
+    pub(crate) fn open_sign_in(&self, hash: &str, sealed: &str) -> Result<Secret, VaultError> {
+        let context = sign_in_context(&self.name, hash);
+        self.keys.vault().open(&context, sealed)
+    }
+
+    pub(crate) fn settings_of(&self, connector: &str) -> Arc<Settings> {
         let settings = self.settings.read();
         settings.get(connector).cloned().unwrap_or_default()
     }
@@ -582,17 +702,7 @@ impl Environment {
             let (scope, value) = match slot.scope {
                 SlotScope::Credential => (egress::Scope::Credential, secrets.remove(name)),
                 SlotScope::Subscription => (egress::Scope::Subscription, None),
-                SlotScope::App => {
-                    let value = match settings.slots.get(name) {
-                        None => None,
-                        Some(sealed) => {
-                            let context = app_slot_context(&self.name, connector.key(), name);
-                            let opened = self.vault.open(&context, sealed)?;
-                            Some(egress::Secret::from(opened.text()?.to_owned()))
-                        }
-                    };
-                    (egress::Scope::App, value)
-                }
+                SlotScope::App => (egress::Scope::App, self.app_secret(connector, name)?),
             };
             let slot = egress::Slot {
                 scope,
@@ -610,6 +720,11 @@ impl Live {
     /// Whether the consumer has it.
     pub fn belongs_to(&self, consumer: &str) -> bool {
         self.consumers.iter().any(|id| id == consumer)
+    }
+
+    /// Its public fields.
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// How far an entity is; none: it is not synced.

@@ -6,15 +6,20 @@
 //! other. It holds opened secrets only inside the egress's `Access`, for as long
 //! as calls run, and hands none of them to a connector, a log or a caller.
 
+mod answers;
 mod call;
 mod connect;
 mod environment;
 mod environments;
 mod inputs;
+mod keyring;
+mod oauth;
+mod outbound;
 mod policy;
 mod proxy;
 mod registry;
 mod session;
+mod way;
 
 pub use call::{Call, Connectors};
 pub use connect::{Change, Connect, ConnectError};
@@ -23,6 +28,12 @@ pub use environment::{
     client_secret_context, credential_slot_context, database_url_context,
 };
 pub use environments::Environments;
+pub use keyring::Keyring;
+pub use oauth::{
+    Begun, Finished, SignIn, SignInError, TokenError, environment_of_state, is_set_up, random,
+    secret_origin_field,
+};
+pub use outbound::Cause;
 pub use proxy::{ProxyError, ProxyFailure, ProxyRequest};
-pub use registry::{Connector, KeyTaken, LoadDirError, RefusedFile, Registry};
+pub use registry::{Connector, KeyTaken, LoadDirError, RefusedFile, Registry, loads_at_once};
 pub use session::Account;

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 pub use rollout_egress::Failure as ProxyFailure;
-use rollout_egress::{self as egress, Grant, Response};
+use rollout_egress::{self as egress, Response};
 use rollout_vault::VaultError;
 
 use crate::call::Connectors;
 use crate::environment::{Environment, Live};
+use crate::outbound::Cause;
 use crate::registry::Connector;
 
 /// A request to a connected app.
@@ -45,14 +46,15 @@ impl Connectors {
     /// Sends a request to the app of a connected account, in the account's turn.
     pub async fn proxy(
         &self,
-        environment: &Environment,
-        connector: &Connector,
+        environment: &Arc<Environment>,
+        connector: &Arc<Connector>,
         live: &Live,
         request: ProxyRequest,
+        cause: &Cause,
     ) -> Result<Response, ProxyError> {
         let _turn = live.calls().clone().acquire_owned().await.ok();
-        let access = environment.account(connector, live)?.access;
-        let hosts = &access.policy().hosts;
+        let account = environment.account(connector, live)?;
+        let hosts = &account.access.policy().hosts;
         let origin = hosts.iter().find_map(egress::HostRule::origin);
         let origin = origin.ok_or_else(|| ProxyError::NoOrigin(connector.key().to_owned()))?;
         let mut headers = request.headers;
@@ -65,7 +67,7 @@ impl Connectors {
             authenticate: true,
             ..egress::Request::default()
         };
-        let grant = Grant::new(Arc::clone(&access), Default::default(), self.limits());
-        Ok(self.egress().send(&grant, request).await?)
+        let way = self.way(environment, connector, &account, live, cause);
+        Ok(way.send(request).await?)
     }
 }

@@ -4,16 +4,16 @@
 //! Secrets stay in the egress's [`Access`]; only `reveal` reads one, for a connector
 //! that its operator granted it to.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rollout_egress::{self as egress, Access, CallLimits, Egress, Grant};
+use rollout_egress::{self as egress, Access, Grant, Redactor};
 use rollout_sandbox::{Header, Host, LogLevel, MacAlgorithm, Scope, SlotError, http, state};
 use rollout_store::{EnvStore, Expected, StateValue, StoreError};
 
 use crate::policy::Fields;
+use crate::way::Way;
 
 /// An account as connectors see it: public fields, and access without insight.
 #[derive(Clone)]
@@ -31,41 +31,27 @@ pub struct Account {
 /// One call.
 pub(crate) struct Session {
     account: Account,
-    egress: Arc<Egress>,
-    grant: Grant,
+    way: Way,
     store: Arc<EnvStore>,
-    /// A request other than GET, HEAD or OPTIONS has left.
-    wrote: AtomicBool,
-    /// Whether such a request may still leave; it may without.
-    may_write: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Session {
-    pub(crate) fn new(
-        account: Account,
-        egress: Arc<Egress>,
-        limits: CallLimits,
-        store: Arc<EnvStore>,
-    ) -> Self {
+    pub(crate) fn new(account: Account, way: Way, store: Arc<EnvStore>) -> Self {
         Self {
-            grant: Grant::new(account.access.clone(), Default::default(), limits),
             account,
-            egress,
+            way,
             store,
-            wrote: AtomicBool::new(false),
-            may_write: OnceLock::new(),
         }
     }
 
-    /// Lets requests that change something leave only while `allowed` says so.
-    pub(crate) fn write_while(&self, allowed: impl Fn() -> bool + Send + Sync + 'static) {
-        // The first word counts.
-        let _ = self.may_write.set(Box::new(allowed));
+    /// What the call may do.
+    pub(crate) fn grant(&self) -> &Grant {
+        self.way.grant()
     }
 
-    /// Whether the call may have changed something at the app.
-    pub(crate) fn wrote(&self) -> bool {
-        self.wrote.load(Ordering::Relaxed)
+    /// Why the app gives out no more tokens, if that came up.
+    pub(crate) fn refused(&self) -> Option<&str> {
+        self.way.refused()
     }
 
     /// The connector's app key.
@@ -73,9 +59,14 @@ impl Session {
         &self.account.connector
     }
 
+    /// Blanks the credential's secrets in what a connector answers.
+    pub(crate) fn redactor(&self) -> Arc<Redactor> {
+        self.grant().redactor()
+    }
+
     /// Blanks the credential's secrets in a text that people will see.
     pub(crate) fn blank(&self, text: &str) -> String {
-        self.grant.redactor().redact_strict(text).into_owned()
+        self.grant().redactor().redact_strict(text).into_owned()
     }
 
     /// A compare-and-set that lost is told which version is there.
@@ -104,15 +95,7 @@ impl Session {
 #[async_trait]
 impl Host for Session {
     async fn send(&self, request: http::Request) -> Result<http::Response, http::Failure> {
-        if !matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
-            // At the last moment: what is sent can't be called back.
-            if self.may_write.get().is_some_and(|may| !may()) {
-                let text = "another process finds out what became of this write";
-                return Err(http::Failure::Denied(text.to_owned()));
-            }
-            self.wrote.store(true, Ordering::Relaxed);
-        }
-        match self.egress.send(&self.grant, outgoing(request)).await {
+        match self.way.send(outgoing(request)).await {
             Ok(response) => Ok(http::Response {
                 status: response.status,
                 headers: response
@@ -131,12 +114,20 @@ impl Host for Session {
                 egress::Failure::Budget(wait) => http::Failure::Budget(
                     wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
                 ),
+                // Nothing was sent, so it must not look like a broken connection.
+                unavailable @ egress::Failure::Unavailable(_) => {
+                    http::Failure::Denied(unavailable.to_string())
+                }
             }),
         }
     }
 
+    fn requests_left(&self) -> usize {
+        usize::try_from(self.grant().requests_left()).unwrap_or(usize::MAX)
+    }
+
     fn placements(&self, url: &str) -> Vec<http::Placement> {
-        let placements = self.grant.placements(url).into_iter();
+        let placements = self.grant().placements(url).into_iter();
         placements
             .map(
                 |egress::Placement {
@@ -165,7 +156,10 @@ impl Host for Session {
         if !self.account.reveals {
             return Err(rollout_sandbox::stays_sealed(slot));
         }
-        let secret = self.grant.reveal(slot).map_err(|error| error.to_string())?;
+        let secret = self
+            .grant()
+            .reveal(slot)
+            .map_err(|error| error.to_string())?;
         Ok(secret.expose().to_owned())
     }
 
@@ -216,6 +210,8 @@ impl Host for Session {
         expected: Option<u64>,
     ) -> Result<u64, state::StateError> {
         let credential = self.credential()?;
+        let blanking = self.redactor();
+        let (key, value) = (blanking.redact(&key), blanking.redact(&value));
         let stored = self
             .store
             .set_state(credential, &key, value.as_bytes(), wanted(expected))

@@ -10,14 +10,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use rollout_catalog::Catalog;
-use rollout_catalog::manifest::SlotScope;
-use rollout_connectors::{Connector, app_slot_context};
+use rollout_catalog::manifest::{Plan, SlotScope};
+use rollout_connectors::{Connector, app_slot_context, secret_origin_field};
 use rollout_sandbox::Grants;
 use rollout_server::token::{self, Scope};
 use rollout_store::{AppSetting, Location, SettingKind};
 use rollout_vault::Vault;
 use serde_json::{Value, json};
 
+use crate::component_file;
 use crate::config::Config;
 use crate::installation::{Installation, Wanted};
 use crate::installing;
@@ -160,7 +161,7 @@ pub(crate) fn token_verify(data: &Path, config: &Config, text: &str) -> Result<(
 
 pub(crate) fn connector_inspect(config: &Config, file: &Path, as_json: bool) -> Result<()> {
     let shown = file.display();
-    let bytes = std::fs::read(file).with_context(|| format!("can't read {shown}"))?;
+    let bytes = component_file::read(file, config.sandbox.component_bytes)?;
     let size = bytes.len();
     serve::runtime()?.block_on(async {
         let catalog = Catalog::embedded()?;
@@ -206,19 +207,25 @@ pub(crate) fn connector_configure(
                 if known.is_empty() { "none".to_owned() } else { known.join(", ") }
             )
         })?;
+        let store = opened.store(&environment, &Catalog::embedded()?).await?;
+        let keys = opened.keys_of(&environment, &store).await;
+        store.close().await;
+        let keys = keys?;
         let mut stored = Vec::new();
         for setting in settings {
             let (name, value) = setting
                 .split_once('=')
                 .with_context(|| format!("`{setting}` is not NAME=VALUE"))?;
-            stored.push(setting_of(&opened.vault, &environment.name, &connector, name, value)?);
+            stored.push(setting_of(keys.vault(), &environment.name, &connector, name, value)?);
+            stored.extend(secret_origin(&connector, name));
         }
         opened
             .control
             .put_app_settings(&environment.name, connector.key(), &stored)
             .await?;
-        for setting in &stored {
-            println!("{} {} set", connector.key(), setting.name);
+        for setting in settings {
+            let name = setting.split_once('=').map_or(setting.as_str(), |(name, _)| name);
+            println!("{} {name} set", connector.key());
         }
         Ok(())
     })
@@ -263,6 +270,18 @@ fn setting_of(
         name: name.to_owned(),
         kind: SettingKind::Slot,
         value: vault.seal(&context, value.as_bytes())?,
+    })
+}
+
+/// For which origin a client secret is entered: it goes to no other, whatever a later
+/// version of the connector says.
+fn secret_origin(connector: &Connector, name: &str) -> Option<AppSetting> {
+    let mut ways = connector.manifest.plans.iter().filter_map(Plan::oauth2);
+    let oauth = ways.find(|oauth| oauth.client_secret.as_deref() == Some(name))?;
+    Some(AppSetting {
+        name: secret_origin_field(name),
+        kind: SettingKind::Field,
+        value: oauth.token_url.origin(),
     })
 }
 

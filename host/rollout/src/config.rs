@@ -25,10 +25,12 @@ const PREFIX: &str = "ROLLOUT__";
 pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) control: Control,
+    pub(crate) keys: Keys,
     pub(crate) database: Database,
     pub(crate) work: Work,
     pub(crate) connectors: Connectors,
     pub(crate) auth: Auth,
+    pub(crate) oauth: OAuth,
     pub(crate) api: Api,
     pub(crate) sync: Sync,
     pub(crate) egress: Egress,
@@ -66,6 +68,40 @@ pub(crate) struct Control {
     pub(crate) database_url: String,
 }
 
+/// Where master keys come from: the one that is set, or else `DATA/master.key`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Keys {
+    pub(crate) file: PathBuf,
+    pub(crate) variable: String,
+    pub(crate) command: Vec<String>,
+    #[serde(with = "humantime_serde")]
+    pub(crate) command_timeout: Duration,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            file: PathBuf::new(),
+            variable: String::new(),
+            command: Vec::new(),
+            command_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Keys {
+    /// How many sources are set.
+    fn sources(&self) -> usize {
+        let set = [
+            !self.file.as_os_str().is_empty(),
+            !self.variable.is_empty(),
+            !self.command.is_empty(),
+        ];
+        set.into_iter().filter(|set| *set).count()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Database {
@@ -95,6 +131,9 @@ pub(crate) struct Work {
     pub(crate) keep_events: Duration,
     #[serde(with = "humantime_serde")]
     pub(crate) keep_writes: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) keep_outbound_calls: Duration,
+    pub(crate) most_outbound_calls: u32,
 }
 
 impl Default for Work {
@@ -106,6 +145,8 @@ impl Default for Work {
             settle_patience: Duration::from_secs(30),
             keep_events: Duration::from_secs(30 * DAY),
             keep_writes: Duration::from_secs(DAY),
+            keep_outbound_calls: Duration::from_secs(3 * DAY),
+            most_outbound_calls: 1_000_000,
         }
     }
 }
@@ -120,6 +161,15 @@ pub(crate) struct Connectors {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Auth {
     pub(crate) default_environment: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OAuth {
+    /// Empty: this host's own.
+    pub(crate) redirect_url: String,
+    /// By environment.
+    pub(crate) redirect_urls: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -205,11 +255,22 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Dev {
     pub(crate) enabled: bool,
+    pub(crate) rate_limits: bool,
     pub(crate) upstreams: BTreeMap<String, String>,
+}
+
+impl Default for Dev {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            rate_limits: true,
+            upstreams: BTreeMap::new(),
+        }
+    }
 }
 
 /// Why the configuration can't be used.
@@ -295,6 +356,15 @@ impl Config {
                 ),
             );
         }
+        let own = &self.oauth.redirect_url;
+        if !own.is_empty() && !is_address(own) {
+            return wrong("oauth.redirect_url", not_an_address(own));
+        }
+        let mut of_environments = self.oauth.redirect_urls.iter();
+        if let Some((name, url)) = of_environments.find(|(_, url)| !is_address(url)) {
+            let key = format!("oauth.redirect_urls.{name}");
+            return wrong(&key, not_an_address(url));
+        }
         if self.sync.page_records == 0 || self.sync.page_records > 5000 {
             return wrong("sync.page_records", "must be 1 to 5000".into());
         }
@@ -318,6 +388,19 @@ impl Config {
                 }
                 Err(error) => return wrong("control.database_url", error.to_string()),
             }
+        }
+        if self.keys.sources() > 1 {
+            return wrong(
+                "keys.command",
+                "master keys have one source: set one of keys.file, keys.variable and keys.command"
+                    .into(),
+            );
+        }
+        if self.keys.variable.starts_with(PREFIX) {
+            return wrong(
+                "keys.variable",
+                format!("names that begin with {PREFIX} are settings: take another one"),
+            );
         }
         if self.database.connections_per_environment < 2 {
             return wrong(
@@ -388,6 +471,21 @@ impl Config {
             self.server.public_url.trim_end_matches('/').to_owned()
         }
     }
+}
+
+/// Whether people can be sent there with parameters.
+fn is_address(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host().is_some()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+    })
+}
+
+fn not_an_address(text: &str) -> String {
+    format!("`{text}` is not like https://connect.example.com/api/oauth/redirect")
 }
 
 fn is_origin(text: &str) -> bool {
@@ -543,6 +641,16 @@ mod tests {
                 "[dev]\nenabled = true\n[dev.upstreams]\n\"a.example\" = \"http://127.0.0.1:1\"",
                 "dev.upstreams",
                 "",
+            ),
+            (
+                "[keys]\nvariable = \"MASTER\"\ncommand = [\"keys\"]",
+                "keys.command",
+                "command = []",
+            ),
+            (
+                "[keys]\nvariable = \"ROLLOUT__X\"",
+                "keys.variable",
+                "variable = \"\"",
             ),
             ("[sync\n", "line 1", ""),
         ] {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! DATA/lock                  held by the one `serve` that uses the directory
-//! DATA/master.key            seals every secret; mode 0600
+//! DATA/keys.lock             held by the one process that changes keys
+//! DATA/master.key            wraps the keys that seal secrets; mode 0600
 //! DATA/control.sqlite        environments and their settings
 //! DATA/env/NAME.sqlite       one environment
 //! DATA/artifacts             compiled connectors, sealed with artifacts.key
@@ -12,12 +13,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rollout_vault::{KEY_FILE, MasterKey, Vault};
+use rollout_vault::{KEY_FILE, KeySource};
 
 use crate::artifacts::ArtifactsDir;
+use crate::config::Keys;
 use crate::installation::random;
 
 /// An open data directory.
@@ -26,8 +28,8 @@ pub(crate) struct DataDir {
     path: PathBuf,
 }
 
-/// Held for as long as this process serves from the directory.
-pub(crate) struct ServeLock(
+/// A lock that this process holds until it drops this.
+pub(crate) struct FileLock(
     #[expect(dead_code, reason = "the lock goes when the file is closed")] std::fs::File,
 );
 
@@ -57,22 +59,30 @@ impl DataDir {
     }
 
     /// Takes the directory for this process alone.
-    pub(crate) fn lock(&self) -> Result<ServeLock> {
+    pub(crate) fn lock(&self) -> Result<FileLock> {
+        self.hold("lock")?.with_context(|| {
+            format!(
+                "the data directory {} is in use by another `rollout serve`",
+                self.path.display()
+            )
+        })
+    }
+
+    /// Locks a file of this name; none: another process has it.
+    fn hold(&self, name: &str) -> Result<Option<FileLock>> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let file = self
             .dir
-            .open_with("lock", &options)
+            .open_with(name, &options)
             .with_context(|| format!("can't write to the data directory {}", self.path.display()))?
             .into_std();
         match file.try_lock() {
-            Ok(()) => Ok(ServeLock(file)),
-            Err(std::fs::TryLockError::WouldBlock) => bail!(
-                "the data directory {} is in use by another `rollout serve`",
-                self.path.display()
-            ),
-            Err(std::fs::TryLockError::Error(error)) => Err(error)
-                .with_context(|| format!("can't lock the data directory {}", self.path.display())),
+            Ok(()) => Ok(Some(FileLock(file))),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("can't lock {}", self.shown(name)))
+            }
         }
     }
 
@@ -84,11 +94,6 @@ impl DataDir {
     /// Whether a `rollout serve` uses the directory.
     pub(crate) fn is_served(&self) -> bool {
         self.dir.exists("lock") && self.lock().is_err()
-    }
-
-    /// Whether the key is there.
-    pub(crate) fn has_key(&self) -> bool {
-        self.dir.exists(KEY_FILE)
     }
 
     /// Removes the database files of an environment.
@@ -116,11 +121,33 @@ impl DataDir {
         self.dir.exists("control.sqlite")
     }
 
-    /// Opens the vault. The key is made only where nothing can be sealed yet.
-    pub(crate) fn vault(&self, may_create: bool) -> Result<Vault> {
-        let key = MasterKey::load_or_create(&self.dir, KEY_FILE, may_create)
-            .with_context(|| format!("in {}", self.path.display()))?;
-        Ok(Vault::new(key))
+    /// Where master keys come from.
+    pub(crate) fn key_source(&self, keys: &Keys) -> Result<KeySource> {
+        if !keys.variable.is_empty() {
+            return Ok(KeySource::variable(&keys.variable));
+        }
+        if !keys.command.is_empty() {
+            return Ok(KeySource::command(&keys.command, keys.command_timeout));
+        }
+        if keys.file.as_os_str().is_empty() {
+            let dir = self.dir.try_clone()?;
+            return Ok(KeySource::file(dir, KEY_FILE, &self.shown(KEY_FILE)));
+        }
+        let shown = keys.file.display();
+        let name = keys.file.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(|| format!("keys.file: {shown} names no file"))?;
+        let folder = match keys.file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let dir = Dir::open_ambient_dir(folder, ambient_authority())
+            .with_context(|| format!("the master key {shown}: can't open its folder"))?;
+        Ok(KeySource::file(dir, name, &shown.to_string()))
+    }
+
+    /// Takes the keys for this process alone; none: another one has them.
+    pub(crate) fn hold_keys(&self) -> Result<Option<FileLock>> {
+        self.hold("keys.lock")
     }
 
     /// Where compiled connectors are kept, and the key that seals them: a file of its

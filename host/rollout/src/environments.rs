@@ -277,7 +277,7 @@ fn rotate_secret(
         let secret = secret.unwrap_or_else(new_secret);
         check_secret(&secret)?;
         let context = client_secret_context(name);
-        let sealed = installation.vault.seal(&context, secret.as_bytes())?;
+        let sealed = installation.vault().seal(&context, secret.as_bytes())?;
         let until = after(overlap);
         match installation
             .control

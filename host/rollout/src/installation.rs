@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rollout_catalog::Catalog;
-use rollout_connectors::{client_secret_context, database_url_context};
+use rollout_connectors::{EnvironmentError, Keyring, client_secret_context, database_url_context};
 use rollout_store::{
     AppKeys, Control, Databases, EnvStore, Environment, Location, Migrate, NewEnvironment,
     StoreError,
 };
-use rollout_vault::{Context, Vault};
+use rollout_vault::{Context, DataKey, KeySource, MasterKeys, Masters, Vault};
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -24,8 +24,8 @@ const SECRET_BYTES: usize = 64;
 /// Bytes that a client secret given by the operator has at least.
 const SHORTEST_SECRET: usize = 32;
 
-/// What is sealed to tell one key from another.
-pub(crate) const KEY_CHECK: Context<'static> = Context {
+/// What installations from before there were data keys sealed with their master key.
+const KEY_CHECK: Context<'static> = Context {
     environment: "",
     scope: "installation",
     owner: "",
@@ -37,7 +37,8 @@ pub(crate) struct Installation {
     pub(crate) data: DataDir,
     pub(crate) databases: Arc<Databases>,
     pub(crate) control: Arc<Control>,
-    pub(crate) vault: Arc<Vault>,
+    /// What the control database's secrets are sealed with.
+    pub(crate) keys: Arc<Keyring>,
     control_at: Location,
     migrate: Migrate,
 }
@@ -96,23 +97,33 @@ impl Installation {
         let control = Control::open(&databases, &control_at, migrate)
             .await
             .with_context(|| format!("the control database {control_at}"))?;
-        let vault = data.vault(!control.has_key_check().await?)?;
-        let there = control.key_check(&key_check(&vault)?).await?;
-        vault.open(&KEY_CHECK, &there).with_context(|| {
-            format!(
-                "the key in {} is not the one that this installation's secrets are sealed with: \
-                 copy the file from the first host's data directory",
-                data.shown(rollout_vault::KEY_FILE)
-            )
-        })?;
+        let source = data.key_source(&config.keys)?;
+        let keys = open_keys(&control, source).await?;
         Ok(Self {
             data,
             databases,
             control: Arc::new(control),
-            vault: Arc::new(vault),
+            keys: Arc::new(keys),
             control_at,
             migrate,
         })
+    }
+
+    /// Seals and opens what the control database holds.
+    pub(crate) fn vault(&self) -> &Vault {
+        self.keys.vault()
+    }
+
+    /// The keys of an environment, whose database this is.
+    pub(crate) async fn keys_of(
+        &self,
+        environment: &Environment,
+        store: &EnvStore,
+    ) -> Result<Keyring> {
+        let masters = self.keys.masters().clone();
+        Keyring::open(&environment.client_id, masters, store.data_keys())
+            .await
+            .with_context(|| format!("the keys of environment `{}`", environment.name))
     }
 
     /// The environment of a name, or which there are.
@@ -134,7 +145,7 @@ impl Installation {
             return Ok(Location::File(self.data.environment(&environment.name)));
         };
         let url = self
-            .vault
+            .vault()
             .open(&database_url_context(&environment.name), sealed)?;
         Ok(Location::parse(url.text()?)?)
     }
@@ -198,7 +209,7 @@ impl Installation {
     pub(crate) fn client_secret(&self, environment: &Environment) -> Result<String> {
         let context = client_secret_context(&environment.name);
         let secret = self
-            .vault
+            .vault()
             .open(&context, &environment.client_secret_sealed)?;
         Ok(secret.text()?.to_owned())
     }
@@ -210,7 +221,7 @@ impl Installation {
             && *until > rollout_store::now()
         {
             let context = client_secret_context(&environment.name);
-            secrets.push(self.vault.open(&context, sealed)?.text()?.to_owned());
+            secrets.push(self.vault().open(&context, sealed)?.text()?.to_owned());
         }
         Ok(secrets)
     }
@@ -251,7 +262,7 @@ impl Installation {
             .unwrap_or_else(|| format!("ci_{}", random(15)));
         let client_secret = wanted.client_secret.unwrap_or_else(new_secret);
         let context = client_secret_context(name);
-        let client_secret_sealed = self.vault.seal(&context, client_secret.as_bytes())?;
+        let client_secret_sealed = self.vault().seal(&context, client_secret.as_bytes())?;
         if wanted.database_url.is_some() {
             // Wrong URLs and missing rights are found before anything is entered.
             let catalog = Catalog::embedded()?;
@@ -268,7 +279,10 @@ impl Installation {
             .await;
         }
         let url = wanted.database_url.as_ref();
-        let url = url.map(|url| self.vault.seal(&database_url_context(name), url.as_bytes()));
+        let url = url.map(|url| {
+            self.vault()
+                .seal(&database_url_context(name), url.as_bytes())
+        });
         self.control
             .create_environment(NewEnvironment {
                 name: name.to_owned(),
@@ -288,9 +302,39 @@ impl Installation {
     }
 }
 
-/// What shows later whether a key is this vault's.
-pub(crate) fn key_check(vault: &Vault) -> Result<String> {
-    Ok(vault.seal(&KEY_CHECK, b"this is the key")?)
+/// Opens the installation's keys. The first master key is made where nothing can be
+/// sealed yet.
+async fn open_keys(control: &Control, source: KeySource) -> Result<Keyring> {
+    let fresh = control.data_keys().all().await?.is_empty();
+    let check = control.key_check().await?.filter(|_| fresh);
+    let known = if fresh && check.is_none() {
+        source.read_or_create().await?
+    } else {
+        source.read().await?
+    };
+    let advice = if source.is_file() {
+        "copy the file from the first host's data directory"
+    } else {
+        "take the one that the first host has"
+    };
+    let other = format!(
+        "the key in {source} is not the one that this installation's secrets are sealed with: {advice}"
+    );
+    if let Some(check) = check {
+        before_data_keys(&known)?
+            .open(&KEY_CHECK, &check)
+            .with_context(|| other.clone())?;
+    }
+    let masters = Arc::new(Masters::new(source, known));
+    match Keyring::of_installation(masters, control.data_keys()).await {
+        Err(EnvironmentError::Vault(error)) => Err(error).context(other),
+        opened => Ok(opened?),
+    }
+}
+
+/// Opens what was sealed with master keys themselves, as before there were data keys.
+pub(crate) fn before_data_keys(masters: &MasterKeys) -> Result<Vault> {
+    Ok(Vault::new(&DataKey::generate()?, [], masters))
 }
 
 /// A client secret of an operator's own has some length to it.

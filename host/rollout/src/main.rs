@@ -6,6 +6,7 @@
 mod artifacts;
 mod backups;
 mod commands;
+mod component_file;
 mod config;
 mod connector_new;
 mod connectors;
@@ -14,6 +15,7 @@ mod environments;
 mod installation;
 mod installing;
 mod keeper;
+mod keys;
 mod serve;
 mod sql_users;
 
@@ -27,6 +29,7 @@ use rollout_store::Migrate;
 
 use crate::connectors::ConnectorCommand;
 use crate::environments::EnvCommand;
+use crate::keys::KeyCommand;
 
 /// One normalized API for your customers' CRMs, with every app a sandboxed
 /// connector.
@@ -82,6 +85,9 @@ enum Command {
     /// Connectors: begin one, look into a file, or set what the app gave you.
     #[command(subcommand)]
     Connector(ConnectorCommand),
+    /// Keys that seal secrets: list them, make new ones, drop old ones.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// The configuration in force.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -140,7 +146,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = format!("{error:#}").replace('\n', " ");
+            // Names of files may hold what a terminal obeys.
+            let line = format!("{error:#}").replace(char::is_control, " ");
             eprintln!("rollout: {line}");
             ExitCode::from(2)
         }
@@ -178,6 +185,7 @@ fn run(cli: Cli) -> Result<()> {
             commands::token(data, &config, &new.env, subject, new.admin, new.ttl)
         }
         Command::Connector(command) => connectors::run(data, config, command),
+        Command::Key(command) => keys::run(data, &config, command),
         // It has no configuration: see `main`.
         Command::CompileConnector { .. } => Ok(()),
         Command::Config(ConfigCommand::Print) => commands::config_print(&config),

@@ -143,6 +143,8 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
         default_environment: (!default_environment.is_empty()).then(|| default_environment.clone()),
         body_bytes: config.server.body_bytes,
         requests_per_second: NonZeroU32::new(config.api.requests_per_second),
+        redirect_url: Some(config.oauth.redirect_url.clone()).filter(|url| !url.is_empty()),
+        redirect_urls: config.oauth.redirect_urls.clone(),
     };
     let writer = Writer::new(connectors.clone(), leases);
     let host = Host::new(connectors, environments.clone(), writer, settings);
@@ -170,6 +172,7 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
     renewing.await.context("the leases")?;
     hearing.abort();
     for environment in environments.all() {
+        environment.write_records().await;
         environment.store().close().await;
     }
     installation.control.close().await;
@@ -194,9 +197,12 @@ fn work(config: &Config) -> rollout_work::Settings {
 /// Who does what kind of work.
 fn queues(config: &Config, connectors: &Arc<Connectors>) -> Vec<Queued> {
     let house = House {
+        connectors: connectors.clone(),
         keep: Keep {
             events: config.work.keep_events,
             writes: config.work.keep_writes,
+            outbound_calls: config.work.keep_outbound_calls,
+            outbound_calls_most: config.work.most_outbound_calls.into(),
         },
     };
     let settings = rollout_sync::Settings {
@@ -327,6 +333,7 @@ fn egress(config: &Config) -> Result<Arc<Egress>> {
         timeout: limits.timeout,
         request_bytes: limits.request_bytes,
         response_bytes: limits.response_bytes,
+        limit_simulators: config.dev.rate_limits,
         ..EgressConfig::default()
     })?;
     Ok(Arc::new(egress))

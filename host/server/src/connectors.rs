@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rollout_catalog::Verb;
-use rollout_catalog::manifest::{Input, InputKind, Plan};
-use rollout_connectors::Connector;
+use rollout_catalog::manifest::{AuthMethod, Input, InputKind, Plan};
+use rollout_connectors::{Connector, is_set_up};
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
@@ -24,8 +24,14 @@ pub(crate) async fn list(
     let asker = host.asker(&headers)?;
     let mut connectors = Map::new();
     for connector in host.connectors.all(&asker.environment) {
-        let key = asker.environment.shown_key(connector.key());
-        connectors.insert(key, shown(&connector));
+        let plans = connector.manifest.plans.iter();
+        let plans = plans.filter(|plan| is_set_up(&asker.environment, &connector, plan));
+        let plans: Vec<&Plan> = plans.collect();
+        // Link crashes on a connector that can't be connected.
+        if !plans.is_empty() {
+            let key = asker.environment.shown_key(connector.key());
+            connectors.insert(key, shown(&connector, &plans));
+        }
     }
     Ok(Json(Value::Object(connectors)))
 }
@@ -58,14 +64,14 @@ pub(crate) async fn icon(
     Ok((headers, icon).into_response())
 }
 
-fn shown(connector: &Connector) -> Value {
+fn shown(connector: &Connector, plans: &[&Plan]) -> Value {
     let manifest = &connector.manifest;
     let mut by_plan = Map::new();
-    for plan in &manifest.plans {
+    for plan in plans {
         by_plan.insert(plan.key.clone(), auth(plan, real_kind));
     }
     // Link 0.5.1 crashes on input types other than these two.
-    let first = manifest.plans.first().map(|plan| {
+    let first = plans.first().map(|plan| {
         auth(plan, |kind| match kind {
             InputKind::Dropdown => "dropdown",
             _ => "textfield",
@@ -99,7 +105,11 @@ fn shown(connector: &Connector) -> Value {
 fn auth(plan: &Plan, kind: impl Fn(InputKind) -> &'static str) -> Value {
     let inputs = plan.auth.inputs.iter();
     let inputs: Vec<Value> = inputs.map(|one| input(one, kind(one.kind))).collect();
-    json!({"type": "apiToken", "userInputsSchema": inputs})
+    let kind = match plan.auth.method {
+        AuthMethod::OAuth2 => "oauth2",
+        AuthMethod::None | AuthMethod::Fields => "apiToken",
+    };
+    json!({"type": kind, "userInputsSchema": inputs})
 }
 
 fn real_kind(kind: InputKind) -> &'static str {

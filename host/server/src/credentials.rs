@@ -14,7 +14,7 @@ use crate::asker::Asker;
 use crate::edge::{Query, read_json};
 use crate::error::ApiError;
 use crate::failure;
-use crate::host::Host;
+use crate::host::{Host, cause};
 
 /// A bare array, oldest first. `appKey` narrows it; `includeProfile=true` adds
 /// the older form of the label.
@@ -65,6 +65,7 @@ pub(crate) async fn connect(
 ) -> Result<Json<Value>, ApiError> {
     let asker = host.asker(request.headers())?;
     asker.may_change()?;
+    let cause = cause(&request);
     let mut body = object(request, host.settings.body_bytes).await?;
     known(&body, &["appKey", "userInputs", "plan", "entitiesToSync"])?;
     let connect = Connect {
@@ -76,7 +77,7 @@ pub(crate) async fn connect(
     let consumer = asker.consumer().await?;
     let connected = host
         .connectors
-        .connect(&asker.environment, &consumer, connect)
+        .connect(&asker.environment, &consumer, connect, &cause)
         .await;
     answer(&asker, connected).await
 }
@@ -93,6 +94,7 @@ pub(crate) async fn change(
         .credential(&id)
         .await?
         .ok_or_else(ApiError::not_found)?;
+    let cause = cause(&request);
     let mut body = object(request, host.settings.body_bytes).await?;
     known(&body, &["userInputs", "entitiesToSync", "label"])?;
     let change = Change {
@@ -102,7 +104,7 @@ pub(crate) async fn change(
     };
     let changed = host
         .connectors
-        .change(&asker.environment, &live, change)
+        .change(&asker.environment, &live, change, &cause)
         .await;
     answer(&asker, changed).await
 }
@@ -114,6 +116,7 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     let asker = host.asker(request.headers())?;
     asker.may_change()?;
+    let cause = cause(&request);
     let query = Query::of(request.uri())?;
     let id = query
         .text("credentialId")
@@ -123,8 +126,17 @@ pub(crate) async fn delete(
         .await?
         .ok_or_else(ApiError::not_found)?;
     match asker.environment.forget(&live.credential.id).await {
+        Ok(()) => {
+            // Nobody waits for what the app says to it.
+            let (host, environment) = (host.clone(), asker.environment.clone());
+            tokio::spawn(async move {
+                let revoking = host.connectors.revoke_tokens(&environment, &live, &cause);
+                revoking.await;
+            });
+            Ok(StatusCode::NO_CONTENT)
+        }
         // Somebody else was faster: it is gone either way.
-        Ok(()) | Err(StoreError::NotFound(_)) => Ok(StatusCode::NO_CONTENT),
+        Err(StoreError::NotFound(_)) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(ApiError::store_unavailable(error)),
     }
 }
@@ -144,7 +156,7 @@ async fn show(asker: &Asker, live: &Live) -> Result<Json<Value>, ApiError> {
 }
 
 /// While connecting, the person who typed the key is the one who reads this.
-fn refused(error: ConnectError) -> ApiError {
+pub(crate) fn refused(error: ConnectError) -> ApiError {
     match error {
         ConnectError::UnknownConnector(key) => ApiError::unknown_connector(&key),
         ConnectError::UnknownPlan {
@@ -245,7 +257,7 @@ fn sync(live: &Live, rows: &[SyncRow]) -> Value {
     json!({"status": status, "entities": entities})
 }
 
-async fn object(request: Request, limit: usize) -> Result<Map<String, Value>, ApiError> {
+pub(crate) async fn object(request: Request, limit: usize) -> Result<Map<String, Value>, ApiError> {
     match read_json(request, limit).await? {
         Some(Value::Object(object)) => Ok(object),
         _ => Err(ApiError::invalid_body([(
@@ -255,7 +267,7 @@ async fn object(request: Request, limit: usize) -> Result<Map<String, Value>, Ap
     }
 }
 
-fn known(body: &Map<String, Value>, names: &[&str]) -> Result<(), ApiError> {
+pub(crate) fn known(body: &Map<String, Value>, names: &[&str]) -> Result<(), ApiError> {
     let unknown: Vec<(String, String)> = body
         .keys()
         .filter(|key| !names.contains(&key.as_str()))
@@ -272,11 +284,11 @@ fn known(body: &Map<String, Value>, names: &[&str]) -> Result<(), ApiError> {
     }
 }
 
-fn wrong(name: &str, problem: &str) -> ApiError {
+pub(crate) fn wrong(name: &str, problem: &str) -> ApiError {
     ApiError::invalid_body([(format!("/{name}"), format!("{name} {problem}"))])
 }
 
-fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, ApiError> {
+pub(crate) fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, ApiError> {
     match body.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -284,7 +296,10 @@ fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Api
     }
 }
 
-fn map(body: &mut Map<String, Value>, name: &str) -> Result<Option<Map<String, Value>>, ApiError> {
+pub(crate) fn map(
+    body: &mut Map<String, Value>,
+    name: &str,
+) -> Result<Option<Map<String, Value>>, ApiError> {
     match body.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(object)) => Ok(Some(object)),

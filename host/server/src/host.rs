@@ -1,17 +1,19 @@
 //! What the handlers share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use axum::extract::Request;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use rollout_catalog::{Catalog, Category};
-use rollout_connectors::{Connector, Connectors, Environment, Environments, Live};
+use rollout_connectors::{Cause, Connector, Connectors, Environment, Environments, Live};
 use rollout_sync::Writer;
 use utoipa_swagger_ui::Config;
 
 use crate::docs;
+use crate::edge::RequestId;
 use crate::error::ApiError;
 use crate::rate::Rate;
 
@@ -26,6 +28,19 @@ pub struct Settings {
     pub body_bytes: usize,
     /// Requests that an environment may send this process in a second; none: any number.
     pub requests_per_second: Option<NonZeroU32>,
+    /// Where apps send people back to that signed in there; none: to this host.
+    pub redirect_url: Option<String>,
+    /// The same for single environments, by name.
+    pub redirect_urls: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Where apps send people of an environment back to.
+    pub(crate) fn redirect_url(&self, environment: &str) -> String {
+        let own = self.redirect_urls.get(environment);
+        let set = own.or(self.redirect_url.as_ref()).cloned();
+        set.unwrap_or_else(|| format!("{}/api/oauth/redirect", self.public_url))
+    }
 }
 
 /// The host behind the API.
@@ -88,4 +103,11 @@ impl Host {
         self.openapi.write().insert(category, document.clone());
         document
     }
+}
+
+/// What connectors are called for on behalf of a request: its id ties their outbound
+/// calls to it.
+pub(crate) fn cause(request: &Request) -> Cause {
+    let id = request.extensions().get::<RequestId>();
+    Cause::request(id.map(RequestId::as_str).unwrap_or_default())
 }

@@ -15,7 +15,7 @@ use rollout_connectors::{ProxyError, ProxyFailure, ProxyRequest};
 use crate::asker::Purpose;
 use crate::edge::read_bytes;
 use crate::error::ApiError;
-use crate::host::Host;
+use crate::host::{Host, cause};
 
 /// The part of a target before the app's path, apart from the credential's id.
 const PREFIX: &str = "/api/proxy/";
@@ -55,6 +55,7 @@ pub(crate) async fn pass(
         asker.may_change()?;
     }
     let target = target(uri.path(), uri.query()).ok_or_else(ApiError::unknown_route)?;
+    let cause = cause(&request);
     let headers = passed_on(request.headers());
     let body = read_bytes(request, host.settings.body_bytes).await?;
     let connector = host.connector(&asker.environment, &live)?;
@@ -65,7 +66,7 @@ pub(crate) async fn pass(
         body,
     };
     let connectors = &host.connectors;
-    let answer = connectors.proxy(&asker.environment, &connector, &live, request);
+    let answer = connectors.proxy(&asker.environment, &connector, &live, request, &cause);
     let answer = answer
         .await
         .map_err(|error| refused(error, method.is_safe()))?;
@@ -123,6 +124,9 @@ fn refused(error: ProxyError, is_safe: bool) -> ApiError {
         }
         ProxyError::Failure(ProxyFailure::Budget(wait)) => {
             ApiError::rate_limited(wait.unwrap_or(Duration::from_secs(1)))
+        }
+        ProxyError::Failure(failure @ ProxyFailure::Unavailable(_)) => {
+            ApiError::store_unavailable(failure)
         }
         // It may have arrived.
         ProxyError::Failure(failure) if !is_safe => ApiError::maybe_applied(failure),

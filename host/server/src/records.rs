@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use rollout_catalog::json::push_text;
 use rollout_catalog::manifest::EntityOffer;
 use rollout_catalog::{Category, Entity, Match, Operation, Verb, second_of};
-use rollout_connectors::{Connector, Live, Readiness};
+use rollout_connectors::{Cause, Connector, Live, Readiness};
 use rollout_store::{CredentialStatus, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX};
 use rollout_sync::{Act, Target, Wrote};
 use serde_json::Value;
@@ -26,7 +26,7 @@ use crate::cursor::Binding;
 use crate::edge::{Query, read_json};
 use crate::error::ApiError;
 use crate::failure;
-use crate::host::Host;
+use crate::host::{Host, cause};
 
 /// Records on a page that asks for no number.
 const DEFAULT_LIMIT: u32 = 100;
@@ -148,13 +148,14 @@ impl Resource {
         must_work(&self.live)
     }
 
-    fn target<'a>(&'a self, offer: &'a EntityOffer) -> Target<'a> {
+    fn target<'a>(&'a self, offer: &'a EntityOffer, cause: &'a Cause) -> Target<'a> {
         Target {
             environment: &self.asker.environment,
             live: &self.live,
             connector: &self.connector,
             entity: &self.entity,
             offer,
+            cause,
         }
     }
 
@@ -405,8 +406,15 @@ pub(crate) async fn create(
     let offer = resource.offer(Ask::Verb(Verb::Create))?;
     resource.writable(&host)?;
     let key = idempotency_key(request.headers())?;
+    let cause = cause(&request);
     let body = body(request, &host).await?;
-    let wrote = write(&host, resource.target(offer), Act::Create { body }, key).await?;
+    let wrote = write(
+        &host,
+        resource.target(offer, &cause),
+        Act::Create { body },
+        key,
+    )
+    .await?;
     Ok(written(StatusCode::CREATED, wrote))
 }
 
@@ -430,9 +438,10 @@ pub(crate) async fn update(
         }
     }
     let key = idempotency_key(request.headers())?;
+    let cause = cause(&request);
     let body = body(request, &host).await?;
     let act = Act::Update { id, body, merge };
-    let wrote = write(&host, resource.target(offer), act, key).await?;
+    let wrote = write(&host, resource.target(offer, &cause), act, key).await?;
     Ok(written(StatusCode::OK, wrote))
 }
 
@@ -447,7 +456,14 @@ pub(crate) async fn delete(
     let offer = resource.offer(Ask::Verb(Verb::Delete))?;
     resource.writable(&host)?;
     let key = idempotency_key(request.headers())?;
-    write(&host, resource.target(offer), Act::Delete { id }, key).await?;
+    let cause = cause(&request);
+    write(
+        &host,
+        resource.target(offer, &cause),
+        Act::Delete { id },
+        key,
+    )
+    .await?;
     Ok(json(StatusCode::OK, "[]"))
 }
 
@@ -463,13 +479,14 @@ pub(crate) async fn perform(
     let offer = resource.offer(Ask::Operation(&operation.name))?;
     resource.writable(&host)?;
     let key = idempotency_key(request.headers())?;
+    let cause = cause(&request);
     let body = body(request, &host).await?;
     let act = Act::Perform {
         id,
         operation: operation.name.clone(),
         body,
     };
-    match write(&host, resource.target(offer), act, key).await? {
+    match write(&host, resource.target(offer, &cause), act, key).await? {
         Wrote::Record { .. } | Wrote::Deleted => Ok(json(StatusCode::OK, "[]")),
         Wrote::Accepted => Ok(json(StatusCode::ACCEPTED, "[]")),
     }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 
 use crate::edge::{method_not_allowed, unknown_route};
 use crate::host::Host;
-use crate::{connectors, credentials, docs, error, feed, health, openapi, proxy, records};
+use crate::{
+    connectors, credentials, docs, error, feed, health, oauth, openapi, outbound, proxy, records,
+};
 
 /// What a host that only works answers: its health.
 pub fn health_router(host: Arc<Host>) -> Router {
@@ -29,6 +31,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/docs/errors", get(error::docs))
         .route("/docs/{*part}", get(docs::part))
         .route("/api/events-feed", get(feed::all))
+        .route("/api/outbound-calls", get(outbound::list))
         .route("/api/connectors", get(connectors::list))
         .route("/api/connectors/{key}/icon", get(connectors::icon))
         .route(
@@ -36,6 +39,11 @@ pub fn router(host: Arc<Host>) -> Router {
             get(credentials::list)
                 .post(credentials::connect)
                 .delete(credentials::delete),
+        )
+        .route("/api/oauth/authorize-url", post(oauth::authorize_url))
+        .route(
+            "/api/oauth/redirect",
+            get(oauth::redirect).head(method_not_allowed),
         )
         .route("/api/proxy/{credential}/{*path}", any(proxy::pass))
         .route(

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::database::{FromRow, On, Row, Tx, query, statement};
 use crate::outbox::Happened;
+use crate::tokens::{NewTokens, drop_tokens, put_tokens};
 use crate::{EnvStore, Result, StoreError, changes, ids, now};
 
 /// A user of the product, as the product names him.
@@ -103,6 +104,9 @@ pub struct CredentialChange {
     pub status: Option<CredentialStatus>,
     /// All slots, each with its sealed value; those not named are removed.
     pub secrets: Option<BTreeMap<String, String>>,
+    /// Which of the secrets are tokens, if it is connected by signing in. It has none
+    /// any more if secrets are given without.
+    pub tokens: Option<NewTokens>,
 }
 
 impl EnvStore {
@@ -147,6 +151,18 @@ impl EnvStore {
         consumer_id: &str,
         secrets: &BTreeMap<String, String>,
     ) -> Result<()> {
+        self.insert_with_tokens(credential, consumer_id, secrets, None)
+            .await
+    }
+
+    /// The same for one that is connected by signing in.
+    pub async fn insert_with_tokens(
+        &self,
+        credential: &Credential,
+        consumer_id: &str,
+        secrets: &BTreeMap<String, String>,
+        tokens: Option<NewTokens>,
+    ) -> Result<()> {
         let mut tx = self.db.write().await?;
         // Two who connect one account at once must not both find none.
         let held = tx
@@ -186,6 +202,9 @@ impl EnvStore {
         .await?;
         add_consumer(&mut tx, &credential.id, consumer_id).await?;
         put_secrets(&mut tx, &credential.id, secrets).await?;
+        if let Some(tokens) = tokens {
+            put_tokens(&mut tx, &credential.id, tokens).await?;
+        }
         self.tell(&mut tx, credential, Happened::Created).await?;
         changes::note(&mut tx, &credential.id).await?;
         self.db.commit(tx).await?;
@@ -199,51 +218,8 @@ impl EnvStore {
         id: &str,
         change: &CredentialChange,
     ) -> Result<Credential> {
-        let (status, reason) = change
-            .status
-            .as_ref()
-            .map(CredentialStatus::columns)
-            .unzip();
         let mut tx = self.db.write().await?;
-        let before = tx
-            .dialect()
-            .text("SELECT status FROM host_credentials WHERE id = $1 {held}");
-        let before: Option<String> = statement(before).bind(id).optional(&mut tx).await?;
-        let row = query(
-            "UPDATE host_credentials SET plan = coalesce($2, plan), label = coalesce($3, label), \
-             avatar = coalesce($4, avatar), fields = coalesce($5, fields), \
-             entities_to_sync = coalesce($6, entities_to_sync), \
-             status_reason = CASE WHEN CAST($7 AS TEXT) IS NULL THEN status_reason ELSE $8 END, \
-             status = coalesce($7, status), updated_at = $9 WHERE id = $1 RETURNING *",
-        )
-        .bind(id)
-        .bind(&change.plan)
-        .bind(&change.label)
-        .bind(&change.avatar)
-        .bind(change.fields.as_ref().map(Value::to_string))
-        .bind(change.entities_to_sync.as_ref().map(Value::to_string))
-        .bind(status)
-        .bind(reason.flatten())
-        .bind(now())
-        .optional(&mut tx)
-        .await?;
-        let credential: Credential = row.ok_or(StoreError::NotFound("credential"))?;
-        if let Some(secrets) = &change.secrets {
-            query("DELETE FROM host_secrets WHERE credential_id = $1")
-                .bind(id)
-                .execute(&mut tx)
-                .await?;
-            put_secrets(&mut tx, id, secrets).await?;
-        }
-        let now = credential.status.columns().0;
-        if before.is_some_and(|before| before != now) {
-            let happened = match credential.status {
-                CredentialStatus::Ok => Happened::Restored,
-                CredentialStatus::Broken(_) => Happened::Broken,
-            };
-            self.tell(&mut tx, &credential, happened).await?;
-        }
-        changes::note(&mut tx, id).await?;
+        let credential = change_credential(self, &mut tx, id, change).await?;
         self.db.commit(tx).await?;
         self.signal();
         Ok(credential)
@@ -328,6 +304,64 @@ impl EnvStore {
     }
 }
 
+/// Changes a credential within a transaction.
+pub(crate) async fn change_credential(
+    store: &EnvStore,
+    tx: &mut Tx,
+    id: &str,
+    change: &CredentialChange,
+) -> Result<Credential> {
+    let (status, reason) = change
+        .status
+        .as_ref()
+        .map(CredentialStatus::columns)
+        .unzip();
+    let before = tx
+        .dialect()
+        .text("SELECT status FROM host_credentials WHERE id = $1 {held}");
+    let before: Option<String> = statement(before).bind(id).optional(&mut *tx).await?;
+    let row = query(
+        "UPDATE host_credentials SET plan = coalesce($2, plan), label = coalesce($3, label), \
+             avatar = coalesce($4, avatar), fields = coalesce($5, fields), \
+             entities_to_sync = coalesce($6, entities_to_sync), \
+             status_reason = CASE WHEN CAST($7 AS TEXT) IS NULL THEN status_reason ELSE $8 END, \
+             status = coalesce($7, status), updated_at = $9 WHERE id = $1 RETURNING *",
+    )
+    .bind(id)
+    .bind(&change.plan)
+    .bind(&change.label)
+    .bind(&change.avatar)
+    .bind(change.fields.as_ref().map(Value::to_string))
+    .bind(change.entities_to_sync.as_ref().map(Value::to_string))
+    .bind(status)
+    .bind(reason.flatten())
+    .bind(now())
+    .optional(&mut *tx)
+    .await?;
+    let credential: Credential = row.ok_or(StoreError::NotFound("credential"))?;
+    if let Some(secrets) = &change.secrets {
+        query("DELETE FROM host_secrets WHERE credential_id = $1")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        put_secrets(tx, id, secrets).await?;
+        match change.tokens {
+            Some(tokens) => put_tokens(tx, id, tokens).await?,
+            None => drop_tokens(tx, id).await?,
+        }
+    }
+    let now = credential.status.columns().0;
+    if before.is_some_and(|before| before != now) {
+        let happened = match credential.status {
+            CredentialStatus::Ok => Happened::Restored,
+            CredentialStatus::Broken(_) => Happened::Broken,
+        };
+        store.tell(tx, &credential, happened).await?;
+    }
+    changes::note(tx, id).await?;
+    Ok(credential)
+}
+
 async fn find<'a>(
     on: impl Into<On<'a>>,
     consumer_id: &str,
@@ -357,7 +391,7 @@ async fn add_consumer(tx: &mut Tx, credential_id: &str, consumer_id: &str) -> Re
     Ok(())
 }
 
-async fn put_secrets(
+pub(crate) async fn put_secrets(
     tx: &mut Tx,
     credential_id: &str,
     secrets: &BTreeMap<String, String>,

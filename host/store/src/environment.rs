@@ -11,6 +11,7 @@ use crate::dialect::Dialect;
 use crate::jobs::Jobs;
 use crate::landing::Backlogs;
 use crate::migrations::{self, Migrate, Patience};
+use crate::outbound::Calls;
 use crate::outbox::Outbox;
 use crate::signals::Signals;
 use crate::table::EntityTable;
@@ -26,6 +27,7 @@ pub struct EnvStore {
     pub(crate) db: Db,
     pub(crate) jobs: &'static Jobs,
     pub(crate) outbox: Outbox,
+    pub(crate) calls: Calls,
     tables: Tables,
     stamps: Mutex<Stamps>,
     pub(crate) backlogs: Backlogs,
@@ -66,6 +68,7 @@ impl EnvStore {
         Ok(Self {
             jobs: Jobs::of(db.dialect()),
             outbox: Outbox::new(db.dialect()),
+            calls: Calls::new(db.dialect()),
             db,
             tables,
             stamps: Mutex::default(),

@@ -13,6 +13,7 @@ mod clock;
 mod control;
 mod credentials;
 mod customers;
+mod data_keys;
 mod database;
 mod dialect;
 mod environment;
@@ -25,6 +26,8 @@ mod keys;
 mod landing;
 mod loading;
 mod migrations;
+mod oauth_states;
+mod outbound;
 mod outbox;
 mod purge;
 mod reading;
@@ -33,16 +36,18 @@ mod signals;
 mod state;
 mod sync_state;
 mod table;
+mod tokens;
 mod transfer;
 mod writes;
 
 pub use changes::Changes;
 pub use clock::{after, ago, api_time, millis, now};
 pub use control::{
-    Act, AppKeys, AppSetting, Control, Environment, Installed, NewConnector, NewEnvironment,
-    SettingKind, Use,
+    Act, AppKeys, AppSetting, Control, Environment, Installed, KeysHeld, NewConnector,
+    NewEnvironment, SealedIn, SettingKind, Use,
 };
 pub use credentials::{Consumer, Credential, CredentialChange, CredentialStatus};
+pub use data_keys::{DataKeys, SealedSecret, StoredKey};
 pub use database::{Databases, Location, LocationError};
 pub use environment::EnvStore;
 pub use erase::{CustomerSchemas, environment_in, erase};
@@ -52,10 +57,13 @@ pub use jobs::{HOUSE, Lease, NewJob, Queue, SETTLE, SYNC};
 pub use landing::{Cursor, OneRecord, Outcome, Page, Record};
 pub use loading::Loaded;
 pub use migrations::Migrate;
+pub use oauth_states::OAuthState;
+pub use outbound::{BudgetAsk, BudgetLoan, BudgetsLent, OutboundCall, OutboundQuery};
 pub use outbox::{CREDENTIAL, EVENT_IDS_MAX, EVENTS_MAX, Event, EventQuery, Events, Happened};
 pub use reading::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, Place};
 pub use signals::Signals;
 pub use state::{Expected, STATE_KEY_MAX, STATE_KEYS_MAX, STATE_VALUE_MAX, StateValue};
 pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
+pub use tokens::{NewTokens, RefreshTurn, Tokens};
 pub use transfer::backup_note;
 pub use writes::{Begun, Candidate, NewWrite, OpenWrite};

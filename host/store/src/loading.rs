@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::database::{Query, statement};
+use crate::database::{FromRow, Query, Row, statement};
 use crate::sync_state::ROWS;
+use crate::tokens::Tokens;
 use crate::{Credential, EnvStore, Result, SyncRow};
 
 /// A credential with all that its calls and its readers need.
@@ -16,6 +17,8 @@ pub struct Loaded {
     pub consumers: Vec<String>,
     /// Its sealed secrets, by slot.
     pub secrets: BTreeMap<String, String>,
+    /// The tokens among them, if it was connected by signing in.
+    pub tokens: Option<Tokens>,
     /// Its entities, by name.
     pub syncs: Vec<SyncRow>,
 }
@@ -36,13 +39,23 @@ impl EnvStore {
             "credential_id",
             "slot",
         );
+        let tokens = select(
+            "SELECT * FROM host_tokens",
+            "credential_id",
+            "credential_id",
+        );
         let syncs = select(ROWS, "s.credential_id", "s.entity");
         let mut tx = self.db.snapshot().await?;
         let credentials: Vec<Credential> = credentials.all(&mut tx).await?;
         let consumers: Vec<(String, String)> = consumers.all(&mut tx).await?;
         let secrets: Vec<(String, String, String)> = secrets.all(&mut tx).await?;
+        let tokens: Vec<OfCredential<Tokens>> = tokens.all(&mut tx).await?;
         let syncs: Vec<SyncRow> = syncs.all(&mut tx).await?;
         self.db.commit(tx).await?;
+        let tokens = tokens
+            .into_iter()
+            .map(|OfCredential(id, tokens)| (id, tokens));
+        let mut tokens: HashMap<String, Tokens> = tokens.collect();
         let mut consumers = by_credential(consumers.into_iter());
         let secrets = secrets.into_iter();
         let mut secrets = by_credential(secrets.map(|(id, slot, sealed)| (id, (slot, sealed))));
@@ -50,6 +63,7 @@ impl EnvStore {
         let loaded = credentials.into_iter().map(|credential| Loaded {
             consumers: consumers.remove(&credential.id).unwrap_or_default(),
             secrets: secrets.remove(&credential.id).unwrap_or_default(),
+            tokens: tokens.remove(&credential.id),
             syncs: syncs.remove(&credential.id).unwrap_or_default(),
             credential,
         });
@@ -73,6 +87,15 @@ impl EnvStore {
                 statement(text).bind(ids)
             }
         }
+    }
+}
+
+/// A row with the credential that it is of.
+struct OfCredential<T>(String, T);
+
+impl<T: FromRow> FromRow for OfCredential<T> {
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self(row.get("credential_id")?, T::read(row)?))
     }
 }
 

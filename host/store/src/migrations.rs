@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::database::{Db, Tx, query, statement};
 use crate::dialect::Dialect;
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, data_keys, outbound, tokens};
 
 /// Steps, oldest first; the first one has number 1.
 pub(crate) type Steps = &'static [&'static str];
@@ -177,6 +177,8 @@ CREATE TABLE host_acts (
     act TEXT NOT NULL
 );
 ",
+    data_keys::TABLE,
+    outbound::TABLES,
 ];
 
 /// An environment's database.
@@ -184,7 +186,8 @@ CREATE TABLE host_acts (
 /// `host_ids` and `host_tombstones` have no index by credential: a record's id
 /// begins with its credential's time of creation, so that the ids of one
 /// credential are a range of the primary key.
-pub(crate) const ENVIRONMENT: Steps = &["
+pub(crate) const ENVIRONMENT: Steps = &[
+    "
 CREATE TABLE host_consumers (
     id TEXT PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -369,4 +372,8 @@ CREATE TABLE host_index_requests (
     state TEXT NOT NULL,
     reason TEXT
 );
-"];
+",
+    data_keys::TABLE,
+    outbound::TABLES,
+    tokens::TABLES,
+];

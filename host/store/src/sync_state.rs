@@ -109,6 +109,11 @@ pub(crate) fn sync_name(credential_id: &str, entity: &str) -> String {
 }
 
 impl Lease {
+    /// The job's number.
+    pub fn job(&self) -> i64 {
+        self.id
+    }
+
     /// The credential and the entity of a sync's job.
     pub fn sync(&self) -> Option<(&str, &str)> {
         self.name.split_once('/')

@@ -59,7 +59,7 @@ impl Handler for Engine {
         let (Some(live), Some(row)) = (live, row) else {
             return store.finish_job(lease).await;
         };
-        let source = match Source::find(&self.connectors, environment, live, entity) {
+        let source = match Source::find(&self.connectors, environment, live, entity, lease) {
             Ok(source) => source,
             Err(reason) => return self.postpone(environment, &row, lease, reason).await,
         };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rollout_catalog::manifest::EntityOffer;
 use rollout_catalog::{Entity, Issue};
-use rollout_connectors::{Call, Connector, Connectors, Environment, Live};
+use rollout_connectors::{Call, Cause, Connector, Connectors, Environment, Live};
 use rollout_sandbox::{CallError, Error, Item, Write, Written};
 use rollout_store::{
     Begun, CredentialStatus, Lease, NewWrite, Page, StoreError, after, now, record_id,
@@ -25,13 +25,12 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::fresh::Fresh;
 use crate::incoming::Incoming;
 
 /// How long a record made through this host may be unknown to other parts of
 /// its app.
 const SETTLING: Duration = Duration::from_secs(10);
-/// How long a record counts as just made.
-const FRESH: Duration = Duration::from_secs(60);
 /// How long a write waits for another one to the same record.
 const TURN: Duration = Duration::from_secs(20);
 const TURN_LOOK: Duration = Duration::from_millis(50);
@@ -45,22 +44,24 @@ pub struct Writer {
     /// One writer at a time per record: some apps only have read-modify-write.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Records made through this process a moment ago.
-    fresh: Mutex<HashMap<String, Instant>>,
+    fresh: Fresh,
 }
 
 /// What is written where.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     /// The environment.
-    pub environment: &'a Environment,
+    pub environment: &'a Arc<Environment>,
     /// The credential.
     pub live: &'a Live,
     /// Its connector.
-    pub connector: &'a Connector,
+    pub connector: &'a Arc<Connector>,
     /// The entity.
     pub entity: &'a Entity,
     /// What the connector offers for it.
     pub offer: &'a EntityOffer,
+    /// The request that asks for it.
+    pub cause: &'a Cause,
 }
 
 /// What is to be done.
@@ -263,7 +264,7 @@ impl Writer {
             connectors,
             leases,
             turns: Mutex::default(),
-            fresh: Mutex::default(),
+            fresh: Fresh::default(),
         }
     }
 
@@ -379,9 +380,7 @@ impl Writer {
             Err(_) => self.leave(target, lease).await,
             Ok(Wrote::Record { json, .. }) if act.id().is_none() => {
                 if let Some(id) = id_of(json) {
-                    let mut fresh = self.fresh.lock();
-                    fresh.retain(|_, made| made.elapsed() < FRESH);
-                    fresh.insert(id, Instant::now());
+                    self.fresh.note(id);
                 }
             }
             Ok(_) => {}
@@ -449,7 +448,12 @@ impl Writer {
     async fn call<'a>(&'a self, target: Target<'a>) -> Result<Call<'a>, WriteError> {
         let call = self
             .connectors
-            .call_for(target.environment, target.connector, target.live)
+            .call_for(
+                target.environment,
+                target.connector,
+                target.live,
+                target.cause,
+            )
             .await?;
         Ok(call)
     }
@@ -493,14 +497,7 @@ impl Writer {
             }
         }
         let references = entity.references(&body);
-        let names_fresh = {
-            let fresh = self.fresh.lock();
-            references.iter().any(|one| {
-                fresh
-                    .get(&one.id)
-                    .is_some_and(|made| made.elapsed() < FRESH)
-            })
-        };
+        let names_fresh = self.fresh.any(references.iter().map(|one| &one.id));
         let mut by_entity: HashMap<String, Vec<String>> = HashMap::new();
         for reference in references {
             by_entity

@@ -66,7 +66,7 @@ impl Handler for Settler {
         let live = live
             .map_err(stored)?
             .ok_or(StoreError::NotFound("credential"))?;
-        let source = Source::find(&self.connectors, environment, live, &write.entity)
+        let source = Source::find(&self.connectors, environment, live, &write.entity, lease)
             .map_err(StoreError::Unavailable)?;
         let case = Case {
             source: &source,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rollout_catalog::Entity;
 use rollout_catalog::manifest::Listing;
-use rollout_connectors::{Connector, Connectors, Environment, Live};
+use rollout_connectors::{Cause, Connector, Connectors, Environment, Live};
 use rollout_sandbox::{CallError, Error, Item, Page as Fetched, ReadScope};
-use rollout_store::{EnvStore, Page, now};
+use rollout_store::{EnvStore, Lease, Page, now};
 
 use crate::failure::PassError;
 use crate::incoming::{Incoming, Read};
@@ -20,6 +20,7 @@ pub(crate) struct Source {
     pub(crate) connector: Arc<Connector>,
     pub(crate) live: Arc<Live>,
     pub(crate) entity: Arc<Entity>,
+    cause: Cause,
 }
 
 /// What the app answered.
@@ -34,12 +35,13 @@ pub(crate) struct Asked<T> {
 }
 
 impl Source {
-    /// The source of an entity, or why there is none.
+    /// The source of an entity, for a job; or why there is none.
     pub(crate) fn find(
         connectors: &Arc<Connectors>,
         environment: &Arc<Environment>,
         live: Arc<Live>,
         entity: &str,
+        lease: &Lease,
     ) -> Result<Self, String> {
         let key = &live.credential.app_key;
         let connector = connectors.find(environment, key);
@@ -52,6 +54,7 @@ impl Source {
             connector,
             live,
             entity,
+            cause: Cause::job(lease.job()),
         })
     }
 
@@ -90,7 +93,7 @@ impl Source {
         let stamp = self.store().next_stamp().await?;
         let call = self
             .connectors
-            .call_for(&self.environment, &self.connector, &self.live)
+            .call_for(&self.environment, &self.connector, &self.live, &self.cause)
             .await?;
         let page = call
             .changes(&self.entity.name, scope, cursor, records)
@@ -109,7 +112,7 @@ impl Source {
         let stamp = self.store().next_stamp().await?;
         let call = self
             .connectors
-            .call_for(&self.environment, &self.connector, &self.live)
+            .call_for(&self.environment, &self.connector, &self.live, &self.cause)
             .await?;
         let answer = match call.get(&self.entity.name, ids).await {
             Err(CallError::Connector(Error::NotFound(_))) if ids.len() == 1 => Vec::new(),

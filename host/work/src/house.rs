@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rollout_connectors::Environment;
+use rollout_connectors::{Cause, Connectors, Environment};
 use rollout_store::{EnvStore, HOUSE, Lease, NewJob, Result, StoreError, after, ago, now};
 use tokio::sync::watch;
 
@@ -16,11 +16,16 @@ const SEQUENCER: &str = "sequencer";
 const CLEANING: &str = "cleaning";
 /// Makes the indexes that customers ask for, for as long as it holds its lease.
 const INDEXES: &str = "indexes";
+/// Renews tokens that would die of idleness.
+const TOKENS: &str = "tokens";
 /// How often requests are looked for without a signal, and how often at most.
 const ASKED: Duration = Duration::from_secs(60);
 const ASKED_FIRST: Duration = Duration::from_secs(1);
 /// How long the sequencer waits without a signal before looking anyway.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long it gathers what comes right after something else. An event is told so
+/// much later at most, and a commit is for many.
+const GATHER: Duration = Duration::from_millis(5);
 /// How often it is cleaned.
 const CLEAN: Duration = Duration::from_secs(10 * 60);
 /// How long writes without a key are kept: so long they tell one that was made
@@ -36,10 +41,16 @@ pub struct Keep {
     pub events: Duration,
     /// What writes with a key came to.
     pub writes: Duration,
+    /// Records of outbound calls.
+    pub outbound_calls: Duration,
+    /// As many of them, nearly, if they are more before that.
+    pub outbound_calls_most: i64,
 }
 
 /// Keeps house.
 pub struct House {
+    /// What accounts' tokens are renewed by.
+    pub connectors: Arc<Connectors>,
     /// How long things are kept.
     pub keep: Keep,
 }
@@ -52,7 +63,7 @@ impl House {
             name: name.to_owned(),
             due_at: now(),
         };
-        let mut jobs = vec![job(SEQUENCER), job(CLEANING)];
+        let mut jobs = vec![job(SEQUENCER), job(CLEANING), job(TOKENS)];
         if store.is_shared() {
             jobs.push(job(INDEXES));
         }
@@ -64,7 +75,14 @@ impl House {
         let mut stop = stop.clone();
         while !*stop.borrow() {
             work.mark_unchanged();
-            while store.number_events(lease).await? > 0 {}
+            let mut numbered = 0;
+            while let more @ 1.. = store.number_events(lease).await? {
+                numbered += more;
+            }
+            // What comes right after the first is numbered together.
+            if numbered > 0 {
+                tokio::time::sleep(GATHER).await;
+            }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 _ = work.changed() => {}
@@ -103,6 +121,16 @@ impl House {
             .forget_writes(ago(self.keep.writes), ago(KEEP_KEYLESS))
             .await?;
         store.forget_departed(ago(KEEP_DEPARTED)).await?;
+        store.forget_oauth().await?;
+        let Keep {
+            outbound_calls,
+            outbound_calls_most,
+            ..
+        } = self.keep;
+        store
+            .forget_outbound_calls(ago(outbound_calls), outbound_calls_most)
+            .await?;
+        store.forget_budgets().await?;
         store.job_again(lease, after(CLEAN)).await
     }
 }
@@ -119,6 +147,13 @@ impl Handler for House {
         match lease.name.as_str() {
             SEQUENCER => Self::number(store, lease, stop).await,
             CLEANING => self.clean(store, lease).await,
+            TOKENS => {
+                let cause = Cause::job(lease.job());
+                let stopping = || *stop.borrow();
+                let renewing = self.connectors.renew_idle(environment, &cause, stopping);
+                renewing.await?;
+                store.job_again(lease, after(CLEAN)).await
+            }
             INDEXES => Self::index(store, lease, stop).await,
             // Of a newer version of the program, which will do it.
             _ => store.job_again(lease, after(ASKED)).await,

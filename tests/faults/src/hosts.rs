@@ -294,6 +294,7 @@ fn configuration(options: &Options, around: &Surroundings<'_>) -> String {
     let renew = format!("{}ms", options.lease.as_millis() / 3);
     let mut settings: Vec<(String, toml::Value)> = vec![
         ("dev.enabled".into(), true.into()),
+        ("dev.rate_limits".into(), false.into()),
         (format!("dev.upstreams.\"{APP_ORIGIN}\""), around.app.into()),
         ("sync.poll_interval".into(), "500ms".into()),
         ("sync.page_records".into(), 100.into()),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::catalogue::{self, Entity, is_custom};
 use super::nearest::did_you_mean;
+use super::oauth;
 use super::schema::{Schema, escaped, issue, texts};
 use crate::error::Issue;
 
@@ -41,6 +42,7 @@ pub(super) fn part_faults(manifest: &Value) -> Vec<Issue> {
         parts.entity(name, offer);
     }
     parts.automations();
+    parts.faults.extend(oauth::faults(manifest));
     parts.faults
 }
 
@@ -87,11 +89,12 @@ impl<'a> Parts<'a> {
                 let open = |input: &Value| matches!(text(input, "type"), "textfield" | "dropdown");
                 let input = self
                     .inputs()
-                    .any(|input| text(input, "key") == name && open(input));
+                    .any(|input| text(input, "key") == name && open(input))
+                    || oauth::learned(self.manifest).any(|(known, _)| known == name);
                 match (setting, input) {
                     (false, false) => self.fault(
                         pointer.as_str(),
-                        format!("`{{{name}}}` is no public field; add an input of type textfield or dropdown with the key `{name}`, or a setting in `fields`"),
+                        format!("`{{{name}}}` is no public field; add an input of type textfield or dropdown with the key `{name}`, a setting in `fields`, or a field that the token endpoint tells"),
                     ),
                     (true, true) => self.fault(
                         pointer.as_str(),
@@ -150,6 +153,7 @@ impl<'a> Parts<'a> {
             // A secret that is read in clear needs no place.
             let used = cfg!(feature = "secrets")
                 || bindings().any(|binding| text(binding, "slot") == name)
+                || oauth::uses(self.manifest, name)
                 || slot.get("signing").is_some_and(|signing| signing == true);
             if !used {
                 let message = format!(

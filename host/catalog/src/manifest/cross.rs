@@ -69,13 +69,15 @@ impl<'a> Cross<'a> {
                     input.key == field
                         && matches!(input.kind, InputKind::TextField | InputKind::Dropdown)
                 });
+                let mut oauth = self.manifest.plans.iter().filter_map(Plan::oauth2);
+                let input = input || oauth.any(|one| one.captures.fields.contains_key(field));
                 let pointer = format!("/hosts/{at}");
                 match (setting, input) {
                     (false, false) => self.fault(
                         pointer,
                         format!(
                             "`{{{field}}}` is no public field; add an input of type textfield or dropdown with the \
-                             key `{field}`, or a setting in `fields`"
+                             key `{field}`, a setting in `fields`, or a field that the token endpoint tells"
                         ),
                     ),
                     (true, true) => self.fault(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Binding, CapturedIn, HostPattern, Manifest};
+use super::{Binding, CapturedIn, HostPattern, Manifest, OAuth2, Plan, UrlPattern};
 
 /// One thing that a connector may do, beyond computing.
 #[derive(Clone, Debug)]
@@ -15,6 +15,10 @@ pub enum Permission<'a> {
     Signs(&'a str),
     /// It puts secrets of the app's answers into a slot, in this call.
     Captures(&'a str, CapturedIn),
+    /// People are sent to the first address to sign in, and their codes to the second.
+    SignsIn(&'a UrlPattern, &'a UrlPattern),
+    /// A secret goes to an address by which tokens are got or given back.
+    Exchanges(&'a str, &'a UrlPattern),
     /// It reads secrets in clear.
     Reveals,
 }
@@ -31,6 +35,9 @@ impl Manifest {
             }
             let captures = slot.captured.iter();
             all.extend(captures.map(|call| Permission::Captures(name, *call)));
+        }
+        for oauth in self.plans.iter().filter_map(Plan::oauth2) {
+            all.extend(oauth.permissions());
         }
         if reveals {
             all.push(Permission::Reveals);
@@ -63,6 +70,23 @@ impl Manifest {
     }
 }
 
+impl OAuth2 {
+    fn permissions(&self) -> impl Iterator<Item = Permission<'_>> {
+        let refresh = self.captures.refresh_token.as_ref();
+        let secrets = [
+            self.client_secret.as_deref(),
+            refresh.map(|one| one.slot.as_str()),
+        ];
+        let urls = [Some(&self.token_url), self.revoke_url.as_ref()];
+        let exchanges = urls.into_iter().flatten().flat_map(move |url| {
+            let secrets = secrets.into_iter().flatten();
+            secrets.map(move |slot| Permission::Exchanges(slot, url))
+        });
+        let sign_in = Permission::SignsIn(&self.authorize_url, &self.token_url);
+        std::iter::once(sign_in).chain(exchanges)
+    }
+}
+
 impl Permission<'_> {
     /// Whether whoever has this permission may do what the other one says.
     pub fn covers(&self, other: &Permission<'_>) -> bool {
@@ -71,6 +95,12 @@ impl Permission<'_> {
             (Self::Places(mine), Permission::Places(theirs)) => mine.covers(theirs),
             (Self::Signs(mine), Permission::Signs(theirs)) => mine == theirs,
             (Self::Captures(mine, here), Permission::Captures(theirs, there)) => {
+                mine == theirs && here == there
+            }
+            (Self::SignsIn(mine, my_tokens), Permission::SignsIn(theirs, their_tokens)) => {
+                mine == theirs && my_tokens == their_tokens
+            }
+            (Self::Exchanges(mine, here), Permission::Exchanges(theirs, there)) => {
                 mine == theirs && here == there
             }
             (Self::Reveals, Permission::Reveals) => true,
@@ -133,6 +163,13 @@ impl fmt::Display for Permission<'_> {
             Self::Captures(slot, call) => {
                 write!(f, "takes {slot} out of answers in {}", call.as_str())
             }
+            Self::SignsIn(authorize, token) => {
+                write!(
+                    f,
+                    "has people sign in at {authorize}, and their codes go to {token}"
+                )
+            }
+            Self::Exchanges(slot, url) => write!(f, "exchanges {slot} for tokens at {url}"),
             Self::Reveals => f.write_str("reads secrets in clear"),
         }
     }
@@ -150,7 +187,7 @@ impl CapturedIn {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use serde_json::{Value, json};
 
     use super::*;
@@ -177,11 +214,12 @@ mod tests {
         });
         for (pointer, value) in changes.as_object().unwrap() {
             let (object, key) = pointer.rsplit_once('/').unwrap();
-            let object = manifest
-                .pointer_mut(object)
-                .unwrap()
-                .as_object_mut()
-                .unwrap();
+            let object = manifest.pointer_mut(object).unwrap();
+            if let Ok(at) = key.parse::<usize>() {
+                object[at] = value.clone();
+                continue;
+            }
+            let object = object.as_object_mut().unwrap();
             match value {
                 Value::Null => drop(object.remove(key)),
                 value => drop(object.insert(key.to_owned(), value.clone())),
@@ -244,6 +282,46 @@ mod tests {
         for (changes, expected) in cases {
             assert_eq!(wider(&changes), [expected], "{changes}");
         }
+    }
+
+    #[test]
+    fn a_way_to_sign_in_is_new_with_every_address_of_it() {
+        let plan = |token: &str| {
+            json!({ "key": "oauth", "auth": {
+                "method": "oauth2",
+                "oauth2": {
+                    "authorizeUrl": "https://tiny.example/authorize", "tokenUrl": token,
+                    "clientId": "clientId", "clientSecret": "clientSecret",
+                    "captures": { "accessToken": { "slot": "access", "pointer": "/access_token" } },
+                    "refresh": "none"
+                }
+            } })
+        };
+        let with = |token: &str| {
+            manifest(&json!({
+                "/fields": { "clientId": {} },
+                "/hosts": ["api.tiny.example", "login.tiny.example"],
+                "/slots/clientSecret": { "scope": "app" }, "/slots/access": { "scope": "credential" },
+                "/plans/0": plan(token),
+            }))
+        };
+        let (before, after) = (
+            with("https://api.tiny.example/token"),
+            with("https://login.tiny.example/token"),
+        );
+        let (old, new) = (before.permissions(false), after.permissions(false));
+        let wider = new
+            .iter()
+            .filter(|one| !old.iter().any(|mine| mine.covers(one)));
+        let wider: Vec<String> = wider.map(ToString::to_string).collect();
+        assert_eq!(
+            wider,
+            [
+                "has people sign in at https://tiny.example/authorize, and their codes go to \
+                 https://login.tiny.example/token",
+                "exchanges clientSecret for tokens at https://login.tiny.example/token"
+            ]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde::Deserialize;
 
-use super::Place;
+use super::{OAuth2, Place};
 
 /// A way to connect an account.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Auth {
     /// What `authenticate: true` adds to a request.
     #[serde(default)]
     pub placements: Vec<Placement>,
+    /// With the method `oauth2`, and only with it.
+    pub oauth2: Option<OAuth2>,
 }
 
 /// The method of authentication.
@@ -38,6 +40,9 @@ pub enum AuthMethod {
     None,
     /// The person enters keys.
     Fields,
+    /// The person signs in at the app.
+    #[serde(rename = "oauth2")]
+    OAuth2,
 }
 
 /// A secret's place in every authenticated request.

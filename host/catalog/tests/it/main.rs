@@ -14,6 +14,7 @@ mod documented;
 mod landing;
 mod landing_anything;
 mod manifest_automations;
+mod manifest_oauth;
 mod manifests;
 mod openapi_document;
 mod sdk;

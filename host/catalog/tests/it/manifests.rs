@@ -189,12 +189,12 @@ fn whatever_is_wrong_is_said_in_one_line_with_the_place_and_the_remedy() {
         (
             "/hosts/-",
             json!("{tenant}.example.net"),
-            "manifest: /hosts/3: `{tenant}` is no public field; add an input of type textfield or dropdown with the key `tenant`, or a setting in `fields`",
+            "manifest: /hosts/3: `{tenant}` is no public field; add an input of type textfield or dropdown with the key `tenant`, a setting in `fields`, or a field that the token endpoint tells",
         ),
         (
             "/hosts/-",
             json!("{apiKey}.example.net"),
-            "manifest: /hosts/3: `{apiKey}` is no public field; add an input of type textfield or dropdown with the key `apiKey`, or a setting in `fields`",
+            "manifest: /hosts/3: `{apiKey}` is no public field; add an input of type textfield or dropdown with the key `apiKey`, a setting in `fields`, or a field that the token endpoint tells",
         ),
         (
             "/hosts/-",

@@ -25,8 +25,43 @@ fn good() -> Value {
     manifest["hosts"] = json!([
         "api.tinycrm.example",
         "{region}.tinycrm.example",
-        "*.tinycrm.example"
+        "*.tinycrm.example",
+        "{instance}.tinycrm.example"
     ]);
+    let slots = json!({ "clientSecret": { "scope": "app" }, "access": { "scope": "credential" }, "refresh": { "scope": "credential" } });
+    let members = manifest["slots"].as_object_mut().unwrap();
+    members.extend(slots.as_object().unwrap().clone());
+    let placement =
+        json!({ "slot": "access", "prefix": "Bearer ", "place": { "header": "Authorization" } });
+    let mut binding = placement.clone();
+    binding["host"] = json!("api.tinycrm.example");
+    binding.as_object_mut().unwrap().shift_remove("prefix");
+    manifest["bindings"].as_array_mut().unwrap().push(binding);
+    manifest["fields"]["clientId"] = json!({});
+    let plan = json!({ "key": "oauth", "auth": {
+        "method": "oauth2",
+        "inputs": [{ "key": "shop", "type": "textfield" }],
+        "placements": [placement],
+        "oauth2": {
+            "authorizeUrl": "https://{shop}.tinycrm.example/authorize",
+            "tokenUrl": "https://api.tinycrm.example/token",
+            "revokeUrl": "https://{region}.tinycrm.example/revoke",
+            "clientId": "clientId", "clientSecret": "clientSecret", "clientAuth": "body",
+            "responseType": "code", "scopes": ["read"], "separator": ",", "pkce": true,
+            "authorizeParameters": { "prompt": "login" }, "tokenParameters": { "expiring": "1" },
+            "tokenState": true, "deniedWhen": { "response": "denied" }, "issuer": "https://tinycrm.example",
+            "callbackMac": { "parameter": "hmac", "slot": "clientSecret" },
+            "captures": {
+                "accessToken": { "slot": "access", "pointer": "/access_token" },
+                "refreshToken": { "slot": "refresh", "pointer": "/refresh_token" },
+                "expiresIn": "/expires_in",
+                "fields": { "instance": { "pointer": "/instance_url", "pattern": "https://([a-z]+)[.]example" } }
+            },
+            "expiresIn": 3600, "refresh": "rotates", "refreshIdleDays": 90,
+            "errorPointer": "/error", "refusedErrors": ["invalid_grant"]
+        }
+    } });
+    manifest["plans"].as_array_mut().unwrap().push(plan);
     manifest
 }
 
