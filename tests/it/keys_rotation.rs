@@ -198,6 +198,15 @@ fn rotation(host: &HostUnderTest) -> Child {
     command.spawn().unwrap()
 }
 
+/// Kills a rotation as soon as it says a line that begins like this; answers the line.
+fn killed_after(mut rotation: Child, begins: &str) -> String {
+    let mut said = BufReader::new(rotation.stdout.take().unwrap()).lines();
+    let line = said.find(|line| line.as_ref().is_ok_and(|line| line.starts_with(begins)));
+    rotation.kill().unwrap();
+    rotation.wait().unwrap();
+    line.unwrap().unwrap()
+}
+
 /// A master key of the host alone is made at once; on Postgres it is prepared first.
 fn prepare(host: &HostUnderTest, on_postgres: bool) {
     if on_postgres {
@@ -271,19 +280,14 @@ async fn keys_are_rotated_under_load_on_postgres() {
 async fn goes_on_after_kills(on_postgres: bool) {
     let mut stage = Stage::new(on_postgres).await;
     let first = stage.listed().masters()[0].0.clone();
+    let data_keys = stage.listed().data_keys().len();
     let load = Load::on(&stage);
     prepare(&stage.host, on_postgres);
 
     // It has entered new keys, and waits for the hosts to take them up.
-    let mut killed = rotation(&stage.host);
-    until("there are new data keys", async || {
-        let keys = stage.listed();
-        let new = keys.data_keys().iter();
-        (new.filter(|key| key["secrets"] == 0).count() >= 3).then_some(())
-    })
-    .await;
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    let killed = killed_after(rotation(&stage.host), "new data keys are entered");
+    assert!(killed.contains("take them up"), "{killed}");
+    assert_eq!(stage.listed().data_keys().len(), 2 * data_keys);
     load.more().await;
     // Nothing is forgotten, so the old key can't go.
     let second = stage.listed().masters()[0].0.clone();
@@ -294,15 +298,8 @@ async fn goes_on_after_kills(on_postgres: bool) {
     assert!(line.contains("cut off"), "{line}");
 
     // It is through with one environment, but not with the other.
-    let mut killed = rotation(&stage.host);
-    let mut said = BufReader::new(killed.stdout.take().unwrap()).lines();
-    let line = said.find(|line| {
-        line.as_ref()
-            .is_ok_and(|line| line.starts_with("environment"))
-    });
-    killed.kill().unwrap();
-    killed.wait().unwrap();
-    assert!(line.unwrap().unwrap().contains("`dev`"));
+    let line = killed_after(rotation(&stage.host), "environment");
+    assert!(line.contains("`dev`"), "{line}");
     load.more().await;
     load.end().await;
     stage.host.restart().await;

@@ -252,6 +252,10 @@ impl Rotation<'_> {
         .await?;
         control.announce_keys().await?;
         if control.is_shared() || installation.data.is_served() {
+            println!(
+                "new data keys are entered; hosts have {} s to take them up",
+                TAKE_UP.as_secs()
+            );
             tokio::time::sleep(TAKE_UP).await;
         }
         let own = self

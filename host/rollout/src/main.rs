@@ -139,6 +139,7 @@ enum ConfigCommand {
 
 #[expect(clippy::print_stderr, reason = "a command reports its failure there")]
 fn main() -> ExitCode {
+    rollout_sandbox::share_arenas();
     let cli = Cli::parse();
     if let Command::CompileConnector { memory } = cli.command {
         return ExitCode::from(rollout_sandbox::compile_here(memory));

@@ -21,6 +21,7 @@
 //!
 //! This crate must never make a network request, read a file or hold a secret.
 
+mod arenas;
 mod call;
 mod caller;
 mod compiler;
@@ -32,6 +33,7 @@ mod limits;
 mod meter;
 mod wasi_http;
 
+pub use arenas::share_arenas;
 pub use call::CallError;
 pub use caller::Caller;
 pub use compiler::{Compiler, Shelf, compile_here};
