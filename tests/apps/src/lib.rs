@@ -8,4 +8,5 @@
 pub mod follow_up_boss;
 pub mod hubspot;
 
+mod forms;
 mod serving;

@@ -18,18 +18,27 @@ pub(crate) struct Serving {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Serving {
-    /// Serves what `router` makes of the server's address; requests are accepted from
-    /// when this returns. It may be called inside or outside an async runtime.
-    pub(crate) fn start(
-        name: &str,
-        listen: SocketAddr,
-        router: impl FnOnce(SocketAddr) -> Router,
-    ) -> io::Result<Self> {
+/// An address that is taken, and not yet served.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    /// The address.
+    pub(crate) address: SocketAddr,
+    listener: std::net::TcpListener,
+}
+
+impl Bound {
+    /// Takes an address; port 0 is any that is free.
+    pub(crate) fn to(listen: SocketAddr) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let router = router(address);
+        Ok(Self { address, listener })
+    }
+
+    /// Serves; requests are accepted from when this returns. It may be called inside or
+    /// outside an async runtime.
+    pub(crate) fn serve(self, name: &str, router: Router) -> io::Result<Serving> {
+        let Self { address, listener } = self;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -53,7 +62,7 @@ impl Serving {
                     }
                 });
             })?;
-        Ok(Self {
+        Ok(Serving {
             address,
             stop: Some(stop),
             thread: Some(thread),

@@ -67,7 +67,7 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize) -> Result<Report
         title: "POST /crm/api/people and /crm/api/notes, through the app's simulator, durably".into(),
         settings: vec![
             format!("{rounds} rounds of {} ms per server and number of clients, interleaved", WINDOW.as_millis()),
-            "both: SQLite, WAL, synchronous = FULL, the same disk; an app of its own for each side".into(),
+            "both: SQLite, WAL, each commit on disk before its answer, the same disk; an app of its own for each side".into(),
             "every server, simulator and the load generator (one thread) are processes of their own; CPU is the server's".into(),
         ],
         ..Report::default()

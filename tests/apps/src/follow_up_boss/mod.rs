@@ -79,13 +79,9 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 pub use account::{Account, AccountConfig};
 pub use data::Dataset;
@@ -97,6 +93,8 @@ pub use records::Kind;
 
 use limits::Limiter;
 use world::World;
+
+use crate::serving::{Bound, Serving};
 
 /// A registered system: the pair sent as `X-System` and `X-System-Key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,57 +185,28 @@ impl Default for Config {
 pub struct Simulator {
     world: Arc<World>,
     primary: Arc<Account>,
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    serving: Serving,
 }
 
 impl Simulator {
     /// Starts to serve; requests are accepted from when this returns. It may
     /// be called inside or outside an async runtime.
     pub fn start(config: Config) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(config.listen)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let world = Arc::new(World::new(format!("http://{address}"), config));
+        let bound = Bound::to(config.listen)?;
+        let world = Arc::new(World::new(format!("http://{}", bound.address), config));
         let primary = world
             .accounts
             .first()
             .cloned()
             .ok_or_else(|| io::Error::other("a simulator needs an account"))?;
-
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let listener = {
-            let _inside = runtime.enter();
-            TcpListener::from_std(listener)?
-        };
         let router = Router::new()
             .fallback(world::serve)
             .with_state(Arc::clone(&world));
-        let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new()
-            .name("follow-up-boss-sim".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    // A socket that refuses the option works all the same.
-                    let listener = listener.tap_io(|stream| {
-                        let _ = stream.set_nodelay(true);
-                    });
-                    let serving = axum::serve(listener, router);
-                    tokio::select! {
-                        _ = serving.into_future() => {}
-                        _ = stopped => {}
-                    }
-                });
-            })?;
+        let serving = bound.serve("follow-up-boss-sim", router)?;
         Ok(Self {
             world,
             primary,
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
+            serving,
         })
     }
 
@@ -248,12 +217,12 @@ impl Simulator {
 
     /// The address listened on.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address
     }
 
     /// Stops at once; open connections are cut.
-    pub fn shutdown(mut self) {
-        self.halt();
+    pub fn shutdown(self) {
+        drop(self);
     }
 
     /// The account with this id.
@@ -328,16 +297,6 @@ impl Simulator {
     pub fn set_settling(&self, settling: Duration) {
         *self.world.settling.lock() = settling;
     }
-
-    fn halt(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // The receiver is gone only if the thread has ended already.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 impl Deref for Simulator {
@@ -345,11 +304,5 @@ impl Deref for Simulator {
 
     fn deref(&self) -> &Account {
         &self.primary
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        self.halt();
     }
 }

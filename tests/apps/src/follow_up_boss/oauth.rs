@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use serde_json::json;
 use super::records::Kind;
 use super::reply::Reply;
 use super::world::World;
+use crate::forms::{Form, encoded, form_of, hidden};
 
 /// Everybody's.
 pub const PASSWORD: &str = "password";
@@ -75,8 +76,6 @@ struct Given {
     refresh: HashMap<String, (u64, Owner, bool)>,
     refreshes: usize,
 }
-
-type Form = HashMap<String, String>;
 
 impl Given {
     /// A text that was not given out before.
@@ -163,10 +162,7 @@ impl OAuth {
         }
         let hidden: String = form
             .iter()
-            .map(|(name, value)| {
-                let (name, value) = (escaped(name), escaped(value));
-                format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
-            })
+            .map(|(name, value)| hidden(name, value))
             .collect();
         page(
             StatusCode::OK,
@@ -194,12 +190,13 @@ impl OAuth {
         };
         let mut given = self.given.lock();
         let session = given.draw("session");
-        given.asked.insert(session.clone(), (form, owner));
+        let hidden = hidden("session", &session);
+        given.asked.insert(session, (form, owner));
         page(
             StatusCode::OK,
             &format!(
                 "<form method=\"post\" action=\"/oauth/consent\">\
-                 <input type=\"hidden\" name=\"session\" value=\"{session}\">\
+                 {hidden}\
                  <button name=\"answer\" value=\"approved\">Allow</button>\
                  <button name=\"answer\" value=\"denied\">Deny</button></form>"
             ),
@@ -294,27 +291,4 @@ fn page(status: StatusCode, content: &str) -> Reply {
     let mut reply = Reply::json(status, page.into_bytes());
     reply.set("content-type", "text/html; charset=utf-8");
     reply
-}
-
-fn form_of(text: &str) -> Form {
-    let uri = format!("/?{}", text.trim()).parse::<Uri>().ok();
-    let pairs = uri.and_then(|uri| axum::extract::Query::try_from_uri(&uri).ok());
-    pairs
-        .map(|axum::extract::Query(form)| form)
-        .unwrap_or_default()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('"', "&quot;")
-}
-
-/// Every byte but letters and digits percent-encoded.
-fn encoded(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b if b.is_ascii_alphanumeric() => char::from(b).to_string(),
-        b => format!("%{b:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }

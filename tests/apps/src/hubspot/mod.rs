@@ -40,7 +40,7 @@ use std::time::Duration;
 use axum::Router;
 use serde_json::Value;
 
-use crate::serving::Serving;
+use crate::serving::{Bound, Serving};
 
 pub use limits::RateLimits;
 pub use oauth::{EMAIL, OAuthApp, PASSWORD};
@@ -153,11 +153,11 @@ pub struct Simulator {
 impl Simulator {
     /// Starts to serve; requests are accepted from when this returns.
     pub fn start(config: Config) -> io::Result<Self> {
-        let listen = config.listen;
+        let bound = Bound::to(config.listen)?;
         let account = Arc::new(Account::new(config));
         let state = Arc::clone(&account);
-        let router = |_| Router::new().fallback(routes::serve).with_state(state);
-        let serving = Serving::start("hubspot-sim", listen, router)?;
+        let router = Router::new().fallback(routes::serve).with_state(state);
+        let serving = bound.serve("hubspot-sim", router)?;
         Ok(Self { account, serving })
     }
 

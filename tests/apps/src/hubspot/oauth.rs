@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use axum::extract::Query;
-use axum::http::Uri;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use base64::Engine as _;
@@ -15,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::reply::Reply;
 use super::{READ, WRITE};
+use crate::forms::{Form, encoded, escaped, form_of, hidden};
 
 /// The person's email address.
 pub const EMAIL: &str = "owner@hubspot.example";
@@ -60,8 +59,6 @@ pub(super) struct OAuth {
     app: Mutex<OAuthApp>,
     given: Mutex<Given>,
 }
-
-type Form = HashMap<String, String>;
 
 #[derive(Debug, Default)]
 struct Given {
@@ -338,30 +335,4 @@ fn scopes(form: &Form, name: &str) -> Vec<String> {
 fn refusal(status: u16, code: &str, message: &str) -> Reply {
     let body = json!({"status": code, "message": message, "correlationId": "c033cdaa-2c40-4a64-ae48-b4cec88dad24"});
     Reply::json(status, &body)
-}
-
-fn hidden(name: &str, value: &str) -> String {
-    let (name, value) = (escaped(name), escaped(value));
-    format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
-}
-
-fn form_of(text: &str) -> Form {
-    let uri = format!("/?{}", text.trim()).parse::<Uri>().ok();
-    let pairs = uri.and_then(|uri| Query::try_from_uri(&uri).ok());
-    pairs.map(|Query(form)| form).unwrap_or_default()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('"', "&quot;")
-}
-
-/// Every byte but letters and digits percent-encoded.
-fn encoded(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b if b.is_ascii_alphanumeric() => char::from(b).to_string(),
-        b => format!("%{b:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }
