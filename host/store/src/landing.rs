@@ -25,6 +25,7 @@ use rollout_catalog::json::storable;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use crate::database::{Tx, query, statement};
+use crate::full_passes::FullPage;
 use crate::ids::{RecordIds, Reference};
 use crate::jobs::Lease;
 use crate::keys::Keys;
@@ -59,6 +60,17 @@ pub enum Cursor {
     Start,
 }
 
+impl Cursor {
+    /// Whether it moves, and where to.
+    pub(crate) fn columns(&self) -> (bool, Option<&str>) {
+        match self {
+            Self::Keep => (false, None),
+            Self::At(cursor) => (true, Some(cursor)),
+            Self::Start => (true, None),
+        }
+    }
+}
+
 /// Everything that becomes true together.
 #[derive(Debug)]
 pub struct Page<'a> {
@@ -88,6 +100,11 @@ pub struct Page<'a> {
     pub schedule: Option<Schedule>,
     /// The sync's lease; none: the page is not a sync's.
     pub lease: Option<&'a Lease>,
+    /// It is a page of a full pass: what is on it is noted as met.
+    pub full: Option<FullPage>,
+    /// With a schedule: how many of those who asked for the sync at once had asked
+    /// when it began.
+    pub answered: i64,
 }
 
 impl<'a> Page<'a> {
@@ -107,6 +124,8 @@ impl<'a> Page<'a> {
             total: None,
             schedule: None,
             lease: None,
+            full: None,
+            answered: 0,
         }
     }
 }
@@ -130,6 +149,8 @@ pub struct Outcome {
     pub stale: Vec<String>,
     /// Rows of the entity after the page.
     pub records: i64,
+    /// The credential's syncs are to stop here.
+    pub paused: bool,
 }
 
 /// A record on its way into a row.
@@ -200,6 +221,7 @@ impl EnvStore {
                 false => gathered.take(tx, table, &page, &fence).await?,
             },
             room: gathered.room(),
+            met: Vec::new(),
             tx: &mut *tx,
         };
         let upstream_ids = match fence.quarantined {
@@ -213,6 +235,7 @@ impl EnvStore {
         landing.deletions().await?;
         landing.references(self).await?;
         let quarantined = landing.quarantine(fence.quarantined, upstream_ids).await?;
+        landing.met().await?;
         let backlog = landing.backlog.take();
         let created = i64::try_from(outcome.created.len()).unwrap_or_default();
         let deleted = i64::try_from(outcome.deleted.len()).unwrap_or_default();
@@ -227,6 +250,7 @@ impl EnvStore {
         };
         after.settle(self, tx, &page).await?;
         outcome.records = after.records;
+        outcome.paused = fence.paused;
         let initial = fence.first_pass && page.lease.is_some();
         let told: [(Happened, &[String]); 3] = [
             (Happened::Created, &outcome.created),
@@ -260,7 +284,7 @@ impl Outcome {
 }
 
 /// Counts, phase and what makes it readable.
-type SyncColumns = (i64, i64, Option<i64>, String, String, Option<i64>);
+type SyncColumns = (i64, i64, Option<i64>, String, String, Option<i64>, i64);
 
 /// What the sync's row says; without one nothing may land.
 struct Fence {
@@ -269,13 +293,15 @@ struct Fence {
     keys_behind: Option<i64>,
     first_pass: bool,
     readable: Readable,
+    paused: bool,
 }
 
 impl Fence {
     async fn check(tx: &mut Tx, page: &Page<'_>) -> Result<Self> {
         // Held, so that pages of one entity land one after the other.
         let row = tx.dialect().text(
-            "SELECT records, quarantined, keys_behind, phase, status, first_done_at \
+            "SELECT records, quarantined, keys_behind, phase, status, first_done_at, \
+             coalesce((SELECT t.paused FROM host_sync_settings t WHERE t.credential_id = $1), 0) \
              FROM host_sync WHERE credential_id = $1 AND entity = $2 {held}",
         );
         let row: Option<SyncColumns> = statement(row)
@@ -283,7 +309,7 @@ impl Fence {
             .bind(page.entity)
             .optional(&mut *tx)
             .await?;
-        let (records, quarantined, keys_behind, phase, status, first_done_at) =
+        let (records, quarantined, keys_behind, phase, status, first_done_at, paused) =
             row.ok_or(StoreError::NotFound("sync"))?;
         let first_pass = phase == SyncPhase::First.as_str();
         Ok(Self {
@@ -292,16 +318,13 @@ impl Fence {
             keys_behind,
             first_pass,
             readable: Readable::of(&status, first_done_at),
+            paused: paused != 0,
         })
     }
 
     /// Stores the counts, and the page's cursor and schedule.
     async fn settle(&self, store: &EnvStore, tx: &mut Tx, page: &Page<'_>) -> Result<()> {
-        let (moved, cursor) = match &page.cursor {
-            Cursor::Keep => (false, None),
-            Cursor::At(cursor) => (true, Some(cursor.as_str())),
-            Cursor::Start => (true, None),
-        };
+        let (moved, cursor) = page.cursor.columns();
         let schedule = page.schedule.as_ref();
         query(
             "UPDATE host_sync SET records = $3, quarantined = $4, keys_behind = $5, \
@@ -310,7 +333,9 @@ impl Fence {
              status = coalesce($10, status), phase = coalesce($11, phase), \
              attempts = coalesce($12, attempts), \
              error = CASE WHEN $10 IS NULL THEN error ELSE $13 END, \
-             first_done_at = CASE WHEN $10 IS NULL THEN first_done_at ELSE $14 END \
+             first_done_at = CASE WHEN $10 IS NULL THEN first_done_at ELSE $14 END, \
+             synced_at = CASE WHEN $10 = 'done' THEN $15 ELSE synced_at END, \
+             asked = CASE WHEN $10 = 'done' THEN asked - $16 ELSE asked END \
              WHERE credential_id = $1 AND entity = $2",
         )
         .bind(&page.credential.id)
@@ -328,8 +353,13 @@ impl Fence {
         .bind(schedule.map(|schedule| schedule.attempts))
         .bind(schedule.and_then(|schedule| schedule.error.as_deref()))
         .bind(schedule.and_then(|schedule| schedule.first_done_at))
+        .bind(page.now)
+        .bind(page.answered)
         .execute(&mut *tx)
         .await?;
+        if let Some(full) = &page.full {
+            full.settle(tx, &page.credential.id, page.entity).await?;
+        }
         if let Some(schedule) = schedule {
             let sync = (page.credential.id.as_str(), page.entity);
             rescheduled(store, tx, sync, self.readable, schedule, page.lease).await?;
@@ -398,4 +428,6 @@ struct Landing<'l, 'p> {
     backlog: Option<Backlog>,
     /// How many may be.
     room: usize,
+    /// Rows that the page met, for a full pass.
+    met: Vec<i64>,
 }

@@ -1,8 +1,11 @@
 //! How far each entity of each credential is synced, and what was set aside.
 
+use std::sync::LazyLock;
+
 use crate::database::{FromRow, Query, Row, Tx, query, statement};
+use crate::full_passes::{FullPass, SyncSettings};
 use crate::jobs::{self, Lease, NewJob, SYNC};
-use crate::{EnvStore, Result, StoreError, changes};
+use crate::{EnvStore, Result, StoreError, changes, sync_completed};
 
 /// Where the sync of an entity stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +81,15 @@ pub struct Schedule {
     pub first_done_at: Option<i64>,
 }
 
+/// What is asked for with a sync at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Everything is to be read.
+    pub full: bool,
+    /// What the last full pass missed is deleted.
+    pub confirm_deletes: bool,
+}
+
 /// The sync of one entity of one credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncRow {
@@ -97,11 +109,37 @@ pub struct SyncRow {
     pub quarantined: i64,
     /// Fields replaced by a default since the beginning.
     pub lenient: i64,
+    /// When the last pass that reads changes was complete, in milliseconds since 1970.
+    pub synced_at: Option<i64>,
+    /// How many asked for it at once, and wait.
+    pub asked: i64,
+    /// What is set for the credential's syncs.
+    pub settings: SyncSettings,
+    /// The full pass under way.
+    pub full: Option<FullPass>,
+    /// When the next full pass is due, in milliseconds since 1970; none: as configured,
+    /// after the first pass.
+    pub full_at: Option<i64>,
+    /// When the last full pass was complete, in milliseconds since 1970.
+    pub full_done_at: Option<i64>,
+    /// Records that the last full pass missed, too many to be believed: somebody has to
+    /// say that they are deleted.
+    pub missing: Option<i64>,
+    /// How many were missing when somebody said so.
+    pub confirmed: Option<i64>,
 }
 
-/// A sync's row with when its job is due.
-pub(crate) const ROWS: &str = "SELECT s.*, (SELECT j.due_at FROM host_jobs j WHERE j.queue = 'sync' \
-    AND j.name = s.credential_id || '/' || s.entity) AS next_at FROM host_sync s";
+/// A sync's row with when its job is due, its full pass and its settings.
+pub(crate) static ROWS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT s.*, (SELECT j.due_at FROM host_jobs j WHERE j.queue = 'sync' \
+         AND j.name = s.credential_id || '/' || s.entity) AS next_at, \
+         t.paused, t.poll_seconds, {} FROM host_sync s \
+         LEFT JOIN host_sync_settings t ON t.credential_id = s.credential_id \
+         LEFT JOIN host_full_passes f ON f.credential_id = s.credential_id AND f.entity = s.entity",
+        FullPass::COLUMNS
+    )
+});
 
 /// The name of a sync's job.
 pub(crate) fn sync_name(credential_id: &str, entity: &str) -> String {
@@ -147,6 +185,14 @@ impl FromRow for SyncRow {
             total: row.get("total")?,
             quarantined: row.get("quarantined")?,
             lenient: row.get("lenient")?,
+            synced_at: row.get("synced_at")?,
+            asked: row.get("asked")?,
+            settings: SyncSettings::read(row)?,
+            full: FullPass::of(row)?,
+            full_at: row.get("full_at")?,
+            full_done_at: row.get("full_done_at")?,
+            missing: row.get("missing")?,
+            confirmed: row.get("confirmed")?,
         })
     }
 }
@@ -197,10 +243,13 @@ impl EnvStore {
 
     /// The entities of one credential, by name.
     pub async fn sync_rows(&self, credential_id: &str) -> Result<Vec<SyncRow>> {
-        statement(format!("{ROWS} WHERE s.credential_id = $1 ORDER BY entity"))
-            .bind(credential_id)
-            .all(&self.db)
-            .await
+        let rows = &*ROWS;
+        statement(format!(
+            "{rows} WHERE s.credential_id = $1 ORDER BY s.entity"
+        ))
+        .bind(credential_id)
+        .all(&self.db)
+        .await
     }
 
     /// One entity of one credential.
@@ -219,13 +268,25 @@ impl EnvStore {
         lease: Option<&Lease>,
     ) -> Result<()> {
         let decided = |_| schedule.clone();
-        self.decide_sync(credential_id, entity, decided, lease)
+        self.decide_sync(credential_id, entity, decided, Ok(lease))
             .await
     }
 
     /// Makes an entity's sync due at `now`; what failed gets another chance.
     /// [`StoreError::NotFound`] if it is not synced (any more).
     pub async fn sync_at_once(&self, credential_id: &str, entity: &str, now: i64) -> Result<()> {
+        self.ask_sync(credential_id, entity, now, Ask::default())
+            .await
+    }
+
+    /// The same with what else is asked for.
+    pub async fn ask_sync(
+        &self,
+        credential_id: &str,
+        entity: &str,
+        now: i64,
+        ask: Ask,
+    ) -> Result<()> {
         let decide = |before: Schedule| Schedule {
             status: match before.status {
                 SyncStatus::Failed | SyncStatus::Unavailable => SyncStatus::Pending,
@@ -236,18 +297,20 @@ impl EnvStore {
             error: None,
             ..before
         };
-        self.decide_sync(credential_id, entity, decide, None).await
+        self.decide_sync(credential_id, entity, decide, Err(ask))
+            .await
     }
 
     /// Stores what follows from how an entity's sync stands; without a lease nobody
-    /// can end a run meanwhile.
+    /// can end a run meanwhile. `by` is who runs it, or what somebody asks for.
     async fn decide_sync(
         &self,
         credential_id: &str,
         entity: &str,
         decide: impl FnOnce(Schedule) -> Schedule,
-        lease: Option<&Lease>,
+        by: std::result::Result<Option<&Lease>, Ask>,
     ) -> Result<()> {
+        let lease = by.as_ref().ok().copied().flatten();
         let mut tx = self.db.write().await?;
         match lease {
             Some(lease) => lease.check(&mut tx).await?,
@@ -273,6 +336,21 @@ impl EnvStore {
         .bind(schedule.first_done_at)
         .one(&mut tx)
         .await?;
+        if let (Err(ask), Some(now)) = (&by, schedule.next_at) {
+            query(
+                "UPDATE host_sync SET asked = asked + 1, \
+                 confirmed = CASE WHEN $3 THEN missing ELSE confirmed END, \
+                 full_at = CASE WHEN $4 OR ($3 AND missing IS NOT NULL) THEN $5 ELSE full_at END \
+                 WHERE credential_id = $1 AND entity = $2",
+            )
+            .bind(credential_id)
+            .bind(entity)
+            .bind(ask.confirm_deletes)
+            .bind(ask.full)
+            .bind(now)
+            .execute(&mut tx)
+            .await?;
+        }
         let sync = (credential_id, entity);
         rescheduled(self, &mut tx, sync, readable, &schedule, lease).await?;
         self.db.commit(tx).await?;
@@ -334,7 +412,8 @@ impl EnvStore {
 }
 
 fn row_of(credential_id: &str, entity: &str) -> Query {
-    let row = format!("{ROWS} WHERE s.credential_id = $1 AND s.entity = $2");
+    let rows = &*ROWS;
+    let row = format!("{rows} WHERE s.credential_id = $1 AND s.entity = $2");
     statement(row).bind(credential_id).bind(entity)
 }
 
@@ -368,6 +447,7 @@ pub(crate) async fn rescheduled(
 ) -> Result<()> {
     if before != Readable::of(schedule.status.as_str(), schedule.first_done_at) {
         changes::note(tx, credential_id).await?;
+        sync_completed::tell(store, tx, credential_id).await?;
     }
     match (schedule.next_at, lease) {
         (Some(next_at), Some(lease)) => lease.again(tx, next_at).await,

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rollout_connectors::{Connectors, Environment, EnvironmentError, Readiness};
 use rollout_store::{
-    CredentialStatus, Lease, SYNC, Schedule, StoreError, SyncPhase, SyncRow, SyncStatus, after,
+    CredentialStatus, Lease, SYNC, Schedule, StoreError, SyncPhase, SyncRow, SyncStatus, after, now,
 };
 use rollout_work::{Backoff, Handler};
 use tokio::sync::watch;
 
 use crate::failure::{Consequence, PassError};
-use crate::pass::Pass;
+use crate::pass::{Goal, Pass};
+use crate::plan::{Intervals, Plan};
 use crate::source::Source;
 
 /// How long an entity that the account may not read is left alone.
@@ -25,8 +26,10 @@ const UNAVAILABLE: Duration = Duration::from_secs(24 * 3600);
 /// How the engine works.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How often an account is asked for changes.
-    pub poll_interval: Duration,
+    /// How often accounts are asked for changes.
+    pub poll: Intervals,
+    /// How often everything is read where deletions are found by that.
+    pub full_pass_interval: Duration,
     /// How many records a connector is asked for at once.
     pub page_records: u32,
     /// How long a sync that failed waits.
@@ -38,7 +41,7 @@ pub struct Settings {
 /// Runs passes.
 pub struct Engine {
     connectors: Arc<Connectors>,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 #[async_trait]
@@ -59,6 +62,10 @@ impl Handler for Engine {
         let (Some(live), Some(row)) = (live, row) else {
             return store.finish_job(lease).await;
         };
+        // Whoever lets them go on enters the job again.
+        if row.settings.paused {
+            return store.finish_job(lease).await;
+        }
         let source = match Source::find(&self.connectors, environment, live, entity, lease) {
             Ok(source) => source,
             Err(reason) => return self.postpone(environment, &row, lease, reason).await,
@@ -68,7 +75,12 @@ impl Handler for Engine {
             settings: self.settings.clone(),
             lease: Arc::new(lease.clone()),
             stop: stop.clone(),
+            goal: Goal::Changes,
         };
+        let plan = Plan::of(&pass.source, &self.settings, &row);
+        if row.schedule.phase == SyncPhase::Incremental && plan.is_for_full(now(), lease.due_at) {
+            return self.run_full(&pass, &row, plan, lease).await;
+        }
         self.run_pass(&pass, &row, lease).await
     }
 }
@@ -126,7 +138,7 @@ impl Engine {
     }
 
     /// Stores what follows from a pass that failed.
-    async fn settle(
+    pub(crate) async fn settle(
         &self,
         pass: &Pass,
         row: &SyncRow,
@@ -148,8 +160,8 @@ impl Engine {
             ..row.schedule.clone()
         };
         let consequence = error.consequence();
-        match &consequence {
-            Consequence::Nothing => {}
+        match (&consequence, error) {
+            (Consequence::Nothing, _) | (_, PassError::Paused) => {}
             _ => tracing::warn!(
                 environment = pass.source.environment.name,
                 credential,
@@ -231,7 +243,7 @@ impl Engine {
         reason: String,
     ) -> Result<(), StoreError> {
         let schedule = Schedule {
-            next_at: Some(after(self.settings.poll_interval)),
+            next_at: Some(after(self.settings.poll.default)),
             error: Some(reason),
             ..row.schedule.clone()
         };

@@ -21,6 +21,8 @@ pub(crate) enum PassError {
     Unclear(&'static str),
     #[error("the process is shutting down")]
     Stopped,
+    #[error("the credential's syncs are paused")]
+    Paused,
 }
 
 /// What follows.
@@ -34,7 +36,7 @@ pub(crate) enum Consequence {
     Park(Duration, String),
     /// A failure: try again later and later.
     Retry(String),
-    /// Nothing to be done: the credential or the sync is gone.
+    /// Nothing to be done: the credential or the sync is gone, or paused.
     Gone,
     /// Leave everything as it is.
     Nothing,
@@ -61,7 +63,7 @@ impl PassError {
             Self::Call(CallError::Busy(_)) => {
                 Consequence::Park(Duration::from_secs(1), self.to_string())
             }
-            Self::Store(StoreError::NotFound(_)) => Consequence::Gone,
+            Self::Store(StoreError::NotFound(_)) | Self::Paused => Consequence::Gone,
             Self::Stopped | Self::Store(StoreError::LeaseLost) => Consequence::Nothing,
             Self::Call(_)
             | Self::Store(_)

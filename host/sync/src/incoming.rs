@@ -48,6 +48,11 @@ pub(crate) struct Read {
 }
 
 impl Read {
+    /// How many records there were.
+    pub(crate) fn count(&self) -> usize {
+        self.records.len() + self.deleted.len() + self.quarantined.len()
+    }
+
     /// The page, ready to land but for cursor and schedule.
     pub(crate) fn page<'a>(
         self,
@@ -165,6 +170,8 @@ impl<'a> Incoming<'a> {
     }
 }
 
+/// An id that is too long for a row is shown by its beginning; all others as they are,
+/// because a full pass has to find their rows.
 fn clipped(id: &str) -> String {
-    id.chars().take(100).collect()
+    id.chars().take(LONGEST_ID).collect()
 }

@@ -51,23 +51,30 @@ impl Place {
         })
     }
 
+    /// Goes on to the next of all parents. False: they are walked.
+    async fn walk(&mut self, source: &Source, parent: &str) -> Result<bool, PassError> {
+        let Some(after) = self.walked else {
+            return Ok(false);
+        };
+        let credential = &source.live.credential.id;
+        let rows = source
+            .store()
+            .rows_after(credential, parent, after, PARENTS);
+        let rows = rows.await?;
+        self.walked = rows.last().map(|(seq, _)| *seq);
+        self.parents = rows
+            .into_iter()
+            .map(|(_, upstream_id)| upstream_id)
+            .collect();
+        Ok(!self.parents.is_empty())
+    }
+
     /// Goes on to the next parents. False: there are none for now.
     async fn advance(&mut self, source: &Source, parent: &str) -> Result<bool, PassError> {
         let credential = &source.live.credential.id;
         loop {
-            if let Some(after) = self.walked {
-                let rows = source
-                    .store()
-                    .rows_after(credential, parent, after, PARENTS);
-                let rows = rows.await?;
-                self.walked = rows.last().map(|(seq, _)| *seq);
-                self.parents = rows
-                    .into_iter()
-                    .map(|(_, upstream_id)| upstream_id)
-                    .collect();
-                if !self.parents.is_empty() {
-                    return Ok(true);
-                }
+            if self.walk(source, parent).await? {
+                return Ok(true);
             }
             let told = events(source, self.events, EVENTS_MAX).await?;
             if told.first > self.events.saturating_add(1) {
@@ -128,43 +135,74 @@ pub(crate) async fn changes(
         Some(cursor) => Place::read(cursor)?,
         None => Place::first(source).await?,
     };
-    let mut asked = match place.parents.is_empty() && !place.advance(source, parent).await? {
-        true => Asked {
-            stamp: source.store().next_stamp().await?,
-            answer: Fetched {
-                items: Vec::new(),
-                next: None,
-                done: true,
-                total: None,
-                extra: None,
-            },
-            part: 0,
+    let there = !place.parents.is_empty() || place.advance(source, parent).await?;
+    place.page(source, there, records).await
+}
+
+/// The next page of what belongs to any parent.
+pub(crate) async fn everything(
+    source: &Source,
+    parent: &str,
+    cursor: Option<&str>,
+    records: u32,
+) -> Result<Asked<Fetched>, PassError> {
+    let mut place = match cursor {
+        Some(cursor) => Place::read(cursor)?,
+        None => Place {
+            walked: Some(0),
+            ..Place::default()
         },
-        false => {
-            let scope = ReadScope::Parents(place.parents.clone());
-            let within = place.within.as_deref();
+    };
+    let there = !place.parents.is_empty() || place.walk(source, parent).await?;
+    place.page(source, there, records).await
+}
+
+impl Place {
+    /// A page of what belongs to the present parents; an empty last one if there are
+    /// none.
+    async fn page(
+        mut self,
+        source: &Source,
+        there: bool,
+        records: u32,
+    ) -> Result<Asked<Fetched>, PassError> {
+        let mut asked = if there {
+            let scope = ReadScope::Parents(self.parents.clone());
+            let within = self.within.as_deref();
             let mut asked = source.ask(&scope, within, records).await?;
             let mut hasher = DefaultHasher::new();
-            place.parents.hash(&mut hasher);
+            self.parents.hash(&mut hasher);
             asked.part = hasher.finish();
             let page = &mut asked.answer;
-            if !page.done && (page.next.is_none() || page.next == place.within) {
+            if !page.done && (page.next.is_none() || page.next == self.within) {
                 return Err(PassError::Contract(
                     "its page of parents is not the last one, and its cursor leads nowhere".into(),
                 ));
             }
-            place.within = page.next.take().filter(|_| !page.done);
+            self.within = page.next.take().filter(|_| !page.done);
             if page.done {
-                place.parents.clear();
+                self.parents.clear();
             }
             // Whether there are further parents is seen when they are looked for.
             page.done = false;
             page.total = None;
             asked
-        }
-    };
-    let next = serde_json::to_string(&place)
-        .map_err(|error| PassError::Contract(format!("its cursor can't be kept: {error}")))?;
-    asked.answer.next = Some(next);
-    Ok(asked)
+        } else {
+            Asked {
+                stamp: source.store().next_stamp().await?,
+                answer: Fetched {
+                    items: Vec::new(),
+                    next: None,
+                    done: true,
+                    total: None,
+                    extra: None,
+                },
+                part: 0,
+            }
+        };
+        let next = serde_json::to_string(&self)
+            .map_err(|error| PassError::Contract(format!("its cursor can't be kept: {error}")))?;
+        asked.answer.next = Some(next);
+        Ok(asked)
+    }
 }

@@ -2,14 +2,16 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rollout_sandbox::{CallError, Error, Item};
-use rollout_store::{Cursor, Lease, Outcome, Schedule, SyncPhase, SyncRow, SyncStatus, after};
+use rollout_store::{Cursor, FullPage, Lease, Outcome, Schedule, SyncPhase, SyncRow, SyncStatus};
 use tokio::sync::watch;
 
 use crate::Settings;
 use crate::failure::PassError;
 use crate::incoming::Read;
+use crate::plan::Plan;
 use crate::source::Source;
 
 /// Longest cursor, in bytes.
@@ -21,6 +23,16 @@ const MOST_ITEMS: usize = 10_000;
 /// Most pages in a row that repeat the one before.
 const MOST_REPEATS: u32 = 100;
 
+/// What a pass reads for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// What changed; everything at first.
+    Changes,
+    /// Everything, to find out what is gone: the full pass of this number, for as long
+    /// as it has.
+    Full(i64, Instant),
+}
+
 /// What a pass needs.
 #[derive(Clone)]
 pub(crate) struct Pass {
@@ -28,6 +40,7 @@ pub(crate) struct Pass {
     pub(crate) settings: Settings,
     pub(crate) lease: Arc<Lease>,
     pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) goal: Goal,
 }
 
 /// What a pass brought.
@@ -39,6 +52,8 @@ pub(crate) struct Tally {
     pub(crate) deleted: usize,
     pub(crate) unchanged: usize,
     pub(crate) quarantined: usize,
+    /// There is nothing more to read.
+    pub(crate) complete: bool,
 }
 
 /// A page as a connector gave it, read.
@@ -58,20 +73,30 @@ impl Pass {
     /// while the next one is fetched and read.
     pub(crate) async fn run(&self, row: &SyncRow) -> Result<Tally, PassError> {
         let asked_again = self.reread().await?;
-        let mut tally = Tally::default();
-        let mut repeats = Repeats::default();
         // What can't be asked for by id is met by reading everything.
         let cursor = row.cursor.as_deref().filter(|_| asked_again);
+        self.read_from(cursor, row).await
+    }
+
+    /// The same from a cursor of the goal.
+    pub(crate) async fn read_from(
+        &self,
+        cursor: Option<&str>,
+        row: &SyncRow,
+    ) -> Result<Tally, PassError> {
+        let mut tally = Tally::default();
+        let mut repeats = Repeats::default();
         let mut fetched = self.fetch(cursor).await?;
         loop {
             let (next, done) = (fetched.next.clone(), fetched.done);
+            let goes_on = !done && !*self.stop.borrow() && self.goal.has_time();
             repeats.count(fetched.print)?;
             let landing = tokio::spawn({
                 let (pass, row) = (self.clone(), row.clone());
                 async move { pass.land(fetched, &row).await }
             });
-            let following = match (&next, done) {
-                (Some(next), false) if !*self.stop.borrow() => Some(self.fetch(Some(next)).await),
+            let following = match &next {
+                Some(next) if goes_on => Some(self.fetch(Some(next)).await),
                 _ => None,
             };
             let (outcome, quarantined) = landing
@@ -82,15 +107,26 @@ impl Pass {
                 self.refetch(&outcome.stale).await?;
             }
             if done {
+                tally.complete = true;
                 return Ok(tally);
             }
-            fetched = following.ok_or(PassError::Stopped)??;
+            if outcome.paused {
+                return Err(PassError::Paused);
+            }
+            fetched = match following {
+                Some(following) => following?,
+                None if self.goal.has_time() => return Err(PassError::Stopped),
+                None => return Ok(tally),
+            };
         }
     }
 
     async fn fetch(&self, cursor: Option<&str>) -> Result<Fetched, PassError> {
         let records = self.settings.page_records;
-        let asked = self.source.changes(cursor, records).await?;
+        let asked = match self.goal {
+            Goal::Changes => self.source.changes(cursor, records).await?,
+            Goal::Full(..) => self.source.everything(cursor, records).await?,
+        };
         let page = asked.answer;
         check(&page, cursor)?;
         Ok(Fetched {
@@ -137,19 +173,39 @@ impl Pass {
     }
 
     async fn land(&self, fetched: Fetched, row: &SyncRow) -> Result<(Outcome, usize), PassError> {
+        let seen = fetched.read.count();
         let mut page = self.source.page(fetched.read, fetched.stamp);
         page.lease = Some(&self.lease);
         page.total = fetched.total.and_then(|total| i64::try_from(total).ok());
-        page.cursor = match fetched.next {
+        let cursor = match fetched.next {
             Some(next) => Cursor::At(next),
             None if fetched.done => Cursor::Start,
             None => Cursor::Keep,
         };
-        if fetched.done {
+        match self.goal {
+            Goal::Full(pass, _) => {
+                page.full = Some(FullPage {
+                    pass,
+                    cursor,
+                    complete: fetched.done,
+                    careful: page
+                        .quarantined
+                        .iter()
+                        .any(|one| one.upstream_id.is_empty()),
+                    seen: i64::try_from(seen).unwrap_or(i64::MAX),
+                });
+            }
+            Goal::Changes => {
+                page.cursor = cursor;
+                page.answered = row.asked;
+            }
+        }
+        if fetched.done && self.goal == Goal::Changes {
+            let plan = Plan::of(&self.source, &self.settings, row);
             page.schedule = Some(Schedule {
                 status: SyncStatus::Done,
                 phase: SyncPhase::Incremental,
-                next_at: Some(after(self.settings.poll_interval)),
+                next_at: Some(plan.after_poll(page.now)),
                 attempts: 0,
                 error: None,
                 first_done_at: row.schedule.first_done_at.or(Some(page.now)),
@@ -168,6 +224,15 @@ impl Pass {
         let quarantined = page.quarantined.len();
         let outcome = self.source.store().land(page).await?;
         Ok((outcome, quarantined))
+    }
+}
+
+impl Goal {
+    fn has_time(self) -> bool {
+        match self {
+            Self::Changes => true,
+            Self::Full(_, until) => Instant::now() < until,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rollout_catalog::Entity;
-use rollout_catalog::manifest::Listing;
+use rollout_catalog::manifest::{Deletions, Listing};
 use rollout_connectors::{Cause, Connector, Connectors, Environment, Live};
 use rollout_sandbox::{CallError, Error, Item, Page as Fetched, ReadScope};
 use rollout_store::{EnvStore, Lease, Page, now};
@@ -72,6 +72,24 @@ impl Source {
             Some(parent) => parents::changes(self, &parent, cursor, records).await,
             None => self.ask(&ReadScope::Incremental, cursor, records).await,
         }
+    }
+
+    /// A page of everything there is.
+    pub(crate) async fn everything(
+        &self,
+        cursor: Option<&str>,
+        records: u32,
+    ) -> Result<Asked<Fetched>, PassError> {
+        match self.parent() {
+            Some(parent) => parents::everything(self, &parent, cursor, records).await,
+            None => self.ask(&ReadScope::Full, cursor, records).await,
+        }
+    }
+
+    /// How deleted records of the entity are found.
+    pub(crate) fn deletions(&self) -> Deletions {
+        let offer = self.connector.manifest.entity(&self.entity.name);
+        offer.map(|offer| offer.deletions).unwrap_or_default()
     }
 
     /// The entity of the parents, if the app lists this one per parent only.

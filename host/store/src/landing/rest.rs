@@ -6,7 +6,7 @@ use super::Landing;
 use crate::database::{query, statement};
 use crate::dialect::{Insert, Type};
 use crate::ids::{RecordIds, Reference};
-use crate::{EnvStore, Result};
+use crate::{EnvStore, Result, full_passes};
 
 impl Landing<'_, '_> {
     /// Removes rows and leaves tombstones, also of records that never were
@@ -130,6 +130,33 @@ impl Landing<'_, '_> {
             insert.run(self.tx, rows).await?;
         }
         Ok(())
+    }
+
+    /// Notes for a full pass which rows the page met. A record that is set aside is
+    /// there too.
+    pub(super) async fn met(&mut self) -> Result<()> {
+        let Some(full) = &self.page.full else {
+            return Ok(());
+        };
+        let mut met = std::mem::take(&mut self.met);
+        if !self.page.quarantined.is_empty() {
+            let credential = self.page.credential;
+            let ids = RecordIds::new(&credential.id, credential.created_at, self.page.entity);
+            let aside = self.page.quarantined.iter();
+            let aside: Vec<String> = aside.map(|one| ids.id(&one.upstream_id)).collect();
+            let rows = format!(
+                "SELECT host_seq FROM {} WHERE \"id\" {}",
+                self.table.sql_name,
+                self.table.dialect.in_list("$1")
+            );
+            met.extend(
+                statement(rows)
+                    .bind(aside)
+                    .all::<i64>(&mut *self.tx)
+                    .await?,
+            );
+        }
+        full_passes::meet(self.tx, full.pass, met).await
     }
 
     /// Sets records aside; those that could be read this time come back.

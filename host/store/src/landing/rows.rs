@@ -99,7 +99,9 @@ impl Landing<'_, '_> {
         let mut rows = Vec::with_capacity(candidates.len());
         let mut scratch = Vec::with_capacity(2048);
         for candidate in candidates {
-            let found = stored.get(candidate.id.as_str()).map(|row| {
+            let found = stored.get(candidate.id.as_str());
+            let found = found.map(|row| {
+                self.met.extend(row.2);
                 row.read()
                     .ok_or_else(|| StoreError::Corrupt(format!("the row {}", row.0)))
             });
@@ -151,6 +153,7 @@ impl Landing<'_, '_> {
                         reappeared.push(candidate.id.clone());
                     }
                     self.outcome.created.push(candidate.id.clone());
+                    self.met.push(seq);
                     (seq, Some(seq))
                 }
                 Place::Told(seq) => {

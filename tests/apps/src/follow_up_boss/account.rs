@@ -258,6 +258,56 @@ impl Account {
         self.store.write().trash_person(id)
     }
 
+    /// Merges a person into another one: the first is erased, what belongs to it is the
+    /// other's, who has its tags too. False if there are not both.
+    pub fn merge_people(&self, merged: u64, into: u64) -> bool {
+        let mut store = self.store.write();
+        let tags = |store: &Store, id: u64| {
+            let person = store.get(Kind::People, id)?;
+            let tags = person.get("tags").and_then(Value::as_array).cloned();
+            Some(tags.unwrap_or_default())
+        };
+        let (Some(theirs), Some(mut all)) = (tags(&store, merged), tags(&store, into)) else {
+            return false;
+        };
+        if merged == into {
+            return false;
+        }
+        for tag in theirs {
+            if !all.contains(&tag) {
+                all.push(tag);
+            }
+        }
+        for kind in [Kind::Notes, Kind::Tasks] {
+            let belongs =
+                |record: &Record| record.get("personId").and_then(Value::as_u64) == Some(merged);
+            let ids = store.collection(kind).kept();
+            let ids: Vec<u64> = ids
+                .filter(|(_, record)| belongs(record))
+                .map(|(id, _)| id)
+                .collect();
+            for id in ids {
+                store.change(kind, id, object(json!({ "personId": into })));
+            }
+        }
+        store.erase(Kind::People, merged);
+        store.change(Kind::People, into, object(json!({ "tags": all })))
+    }
+
+    /// Leaves a record out of lists from now on, or shows it there again; by its id it is
+    /// found all the same. A list that shifts while it is read does this to its readers.
+    /// Its `updated` stays. False if there is no such record.
+    pub fn unlist(&self, kind: Kind, id: u64, unlisted: bool) -> bool {
+        let mut store = self.store.write();
+        let Some(record) = store.get(kind, id) else {
+            return false;
+        };
+        let mut record = record.into_owned();
+        record.insert("_unlisted".to_owned(), unlisted.into());
+        store.put(kind, record);
+        true
+    }
+
     /// Archives a lead flow: from now on `POST /events` with this source is
     /// answered with 204 and changes nothing.
     pub fn archive_source(&self, source: &str) {

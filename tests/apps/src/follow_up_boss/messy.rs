@@ -80,10 +80,11 @@ const BODIES: [&str; 10] = [
 const KINDS: [&str; 5] = ["Follow Up", "Call", "Text", "Email", "Showing"];
 
 /// A small seeded generator: SplitMix64, the same on every platform.
-struct Dice(u64);
+#[derive(Debug)]
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self) -> u64 {
+    pub(super) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
@@ -93,7 +94,7 @@ impl Dice {
         usize::try_from(self.roll() % bound).unwrap_or(0)
     }
 
-    fn percent(&mut self, chance: u64) -> bool {
+    pub(super) fn percent(&mut self, chance: u64) -> bool {
         self.roll() % 100 < chance
     }
 

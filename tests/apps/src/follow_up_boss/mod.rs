@@ -6,7 +6,8 @@
 //! API reference and by its users. A test starts it with [`Simulator::start`],
 //! points its client at [`Simulator::url`], and can look behind the scenes: the
 //! records ([`Account`], which a simulator dereferences to), the log of
-//! requests, and the faults ordered with [`Simulator::fail_next`].
+//! requests, the faults ordered with [`Simulator::fail_next`], and what goes
+//! wrong by chance ([`Troubles`]).
 //!
 //! Where the reference says nothing, this was chosen:
 //! - A trashed person keeps its record with the stage `Trash`. Lists show it
@@ -41,6 +42,8 @@
 //!   sent it is in `relatedPeople`.
 //! - The array of `/peopleRelationships` is `peoplerelationships`; teams have a
 //!   `next` with an offset, the other short lists none.
+//! - Of two people that are merged one stays, with what belonged to both; the other
+//!   one is erased.
 //! - `teamLeaderOf` and `groups` of users do not follow teams and groups.
 //!
 //! More such choices are noted in `paging.rs`, `filters.rs`, `write.rs`,
@@ -72,6 +75,7 @@ mod select;
 mod setup;
 mod shapes;
 mod store;
+mod troubles;
 mod world;
 mod write;
 
@@ -79,6 +83,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -90,6 +95,7 @@ pub use journal::LoggedRequest;
 pub use limits::{Allowances, RateLimits};
 pub use oauth::{OAuthApp, PASSWORD};
 pub use records::Kind;
+pub use troubles::Troubles;
 
 use limits::Limiter;
 use world::World;
@@ -261,6 +267,17 @@ impl Simulator {
     /// `/v1/notes`, get this fault.
     pub fn fail_next_at(&self, prefix: &str, count: usize, fault: Fault) {
         self.world.faults.order(prefix, count, fault);
+    }
+
+    /// From now on things go wrong by chance; with none, nothing does.
+    pub fn trouble(&self, troubles: Option<Troubles>) {
+        self.world.luck.set(troubles);
+    }
+
+    /// Sets how many seconds the clock that answers are dated by is ahead of the one
+    /// that records are; negative: behind.
+    pub fn set_clock(&self, ahead: i64) {
+        self.world.clock.store(ahead, Ordering::Relaxed);
     }
 
     /// Cancels the faults not yet served.

@@ -5,6 +5,7 @@
 //! or synchronises by time has to cope with that, so it is not smoothed over.
 
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 use time::{Date, Month, OffsetDateTime};
 
 /// The present second.
@@ -35,6 +36,14 @@ pub(super) fn write_iso(out: &mut Vec<u8>, seconds: i64) {
 /// Appends the date-only form, `2012-04-23`.
 pub(super) fn write_date(out: &mut Vec<u8>, seconds: i64) {
     write_day(out, at(seconds).date());
+}
+
+/// `seconds` as HTTP writes them: `Mon, 23 Apr 2012 02:23:11 GMT`.
+pub(super) fn http_date(seconds: i64) -> String {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    at(seconds).format(format).unwrap_or_default()
 }
 
 /// Reads a moment: RFC 3339, `2016-11-23 01:02:03` or a bare date, both UTC.
@@ -106,6 +115,7 @@ mod tests {
         }
         assert_eq!(parse("2012-04-23"), parse("2012-04-23T00:00:00Z"));
         assert_eq!(parse("yesterday"), None);
+        assert_eq!(http_date(1_335_147_791), "Mon, 23 Apr 2012 02:23:11 GMT");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::relations;
 use super::reply::{Refusal, Reply};
 use super::select::{Page, Row, select};
 use super::store::{Store, View};
+use super::troubles::Awkward;
 use super::write::Draft;
 
 /// An authenticated request within the limits.
@@ -36,6 +37,7 @@ pub(super) struct Call<'a> {
     /// The registered system the request comes from.
     pub(super) system: Option<String>,
     pub(super) settling: Duration,
+    pub(super) awkward: Awkward,
 }
 
 /// Finds the endpoint for the path's segments and lets it answer.
@@ -86,11 +88,22 @@ impl Call<'_> {
         if resource.kind == Kind::People {
             params.to_mut().extend(self.smart_list(&store)?);
         }
-        let query = ListQuery::parse(resource, &params)?;
+        let mut query = ListQuery::parse(resource, &params)?;
+        if self.awkward.short {
+            query.limit = query.limit.div_ceil(2);
+        }
+        // Who names records gets them.
+        let names_ids = ["id", "ids"]
+            .iter()
+            .any(|name| param(&params, name).is_some());
         let collection = store.collection(resource.kind);
-        let page = select(collection, &query, &|record| {
-            self.sees(&store, resource, record)
+        let mut page = select(collection, &query, &|record| {
+            let unlisted = record.get("_unlisted").is_some_and(truthy);
+            (!unlisted || names_ids) && self.sees(&store, resource, record)
         })?;
+        if self.awkward.repeated {
+            page.repeat_last(&query);
+        }
         let link = Link {
             base: self.url,
             query: self.query,

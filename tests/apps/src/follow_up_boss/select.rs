@@ -35,6 +35,19 @@ pub(super) struct Page<'a> {
     pub(super) last: Option<Mark>,
 }
 
+impl Page<'_> {
+    /// Has the next page begin with this one's last record, if this one has others.
+    pub(super) fn repeat_last(&mut self, query: &ListQuery) {
+        let before = self.rows.len().checked_sub(2);
+        if let (Some(last), Some(Row::Kept(record))) =
+            (&mut self.last, before.and_then(|at| self.rows.get(at)))
+            && let Some(id) = record.get("id").and_then(Value::as_u64)
+        {
+            *last = mark(id, record, &query.order);
+        }
+    }
+}
+
 /// Selects a page. `visible` says what the caller may see.
 pub(super) fn select<'a>(
     collection: &'a Collection,

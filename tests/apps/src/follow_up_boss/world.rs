@@ -2,6 +2,7 @@
 //! endpoint.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
@@ -17,10 +18,12 @@ use super::account::Account;
 use super::faults::{Fault, Faults};
 use super::journal::{Journal, LoggedRequest};
 use super::limits::{Context, Limiter, Party};
+use super::moments;
 use super::oauth::OAuth;
 use super::reply::{Refusal, Reply};
 use super::routes::{self, Call};
 use super::store::View;
+use super::troubles::{Awkward, Luck};
 use super::{Config, System};
 
 const MAX_BODY: usize = 4 << 20;
@@ -36,6 +39,9 @@ pub(super) struct World {
     pub(super) journal: Journal,
     pub(super) settling: Mutex<Duration>,
     pub(super) oauth: OAuth,
+    pub(super) luck: Luck,
+    /// Seconds that the dates of answers are ahead.
+    pub(super) clock: AtomicI64,
 }
 
 /// Who is calling.
@@ -61,6 +67,8 @@ impl World {
             journal: Journal::new(config.journal_capacity),
             settling: Mutex::new(config.settling),
             oauth: OAuth::new(config.oauth),
+            luck: Luck::default(),
+            clock: AtomicI64::new(0),
         }
     }
 
@@ -112,7 +120,7 @@ impl World {
             .map(|system| system.name.clone())
     }
 
-    fn process(&self, head: &Parts, body: &[u8], fault: Option<&Fault>) -> Reply {
+    fn process(&self, head: &Parts, body: &[u8], fault: Option<&Fault>, awkward: Awkward) -> Reply {
         if head.uri.path().starts_with("/oauth/") {
             return self.oauth.answer(self, head, body);
         }
@@ -142,7 +150,7 @@ impl World {
         let mut reply = match refusal {
             Some(refusal) => refusal.into(),
             None => self
-                .call(head, body, &caller)
+                .call(head, body, &caller, awkward)
                 .and_then(|call| routes::answer(&call, &segments))
                 .unwrap_or_else(Reply::from),
         };
@@ -159,6 +167,7 @@ impl World {
         head: &'a Parts,
         body: &'a [u8],
         caller: &Caller<'a>,
+        awkward: Awkward,
     ) -> Result<Call<'a>, Refusal> {
         let Query(params) = Query::<Vec<(String, String)>>::try_from_uri(&head.uri)
             .map_err(|_| Refusal::bad_request("Invalid query string."))?;
@@ -175,6 +184,7 @@ impl World {
             key: caller.key.clone(),
             system: self.system(&head.headers),
             settling: *self.settling.lock(),
+            awkward,
         })
     }
 }
@@ -205,23 +215,33 @@ pub(super) async fn serve(State(world): State<Arc<World>>, request: Request) -> 
 }
 
 async fn reply(world: &World, head: &Parts, body: &[u8]) -> Reply {
-    let fault = world.faults.take(head.uri.path());
-    match fault {
-        Some(Fault::Status(status)) => return failure(status),
-        Some(Fault::Cut) => return Reply::cut(),
-        Some(Fault::Answer(status, body)) => {
-            return Reply::json(status_of(status), body.into_bytes());
-        }
-        Some(Fault::Delay(pause)) => tokio::time::sleep(pause).await,
-        _ => {}
+    let (mut faults, awkward) = world.luck.next();
+    // What was ordered counts, not chance.
+    if let Some(ordered) = world.faults.take(head.uri.path()) {
+        faults = vec![ordered];
     }
-    let mut reply = world.process(head, body, fault.as_ref());
-    match fault {
-        Some(Fault::Truncated) => reply.body.truncate(reply.body.len() / 2),
-        Some(Fault::StatusAfter(status)) => return failure(status),
-        Some(Fault::Lost) => return Reply::cut(),
-        Some(Fault::Held(hold)) => hold.pass().await,
-        _ => {}
+    for fault in &faults {
+        match fault {
+            Fault::Status(status) => return failure(*status),
+            Fault::Cut => return Reply::cut(),
+            Fault::Answer(status, body) => {
+                return Reply::json(status_of(*status), body.clone().into_bytes());
+            }
+            Fault::Delay(pause) => tokio::time::sleep(*pause).await,
+            _ => {}
+        }
+    }
+    let mut reply = world.process(head, body, faults.last(), awkward);
+    let date = moments::now() + world.clock.load(Ordering::Relaxed);
+    reply.set("date", &moments::http_date(date));
+    for fault in faults {
+        match fault {
+            Fault::Truncated => reply.body.truncate(reply.body.len() / 2),
+            Fault::StatusAfter(status) => return failure(status),
+            Fault::Lost => return Reply::cut(),
+            Fault::Held(hold) => hold.pass().await,
+            _ => {}
+        }
     }
     reply
 }
