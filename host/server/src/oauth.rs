@@ -2,8 +2,8 @@
 //! the product's page opens.
 //!
 //! The window ends on a page of ours that tells the page which opened it what became of
-//! the sign-in, and closes. Only who began it knows its `requestId`, and nothing else is
-//! told, so the message goes to whatever origin the opener has.
+//! the sign-in, and closes. It tells the origin that began the sign-in, if a browser said
+//! which one that was; otherwise any, since only who began it knows its `requestId`.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, ORIGIN, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use rollout_connectors::{
     ConnectError, Finished, ProxyFailure, SignIn, SignInError, TokenError, environment_of_state,
     random,
@@ -32,6 +32,7 @@ pub(crate) async fn authorize_url(
 ) -> Result<Json<Value>, ApiError> {
     let asker = host.asker(request.headers())?;
     asker.may_change()?;
+    let opener = origin(request.headers());
     let mut body = object(request, host.settings.body_bytes).await?;
     known(&body, &["appKey", "customParams", "entitiesToSync", "plan"])?;
     let sign_in = SignIn {
@@ -39,6 +40,7 @@ pub(crate) async fn authorize_url(
         plan: text(&mut body, "plan")?,
         custom_params: map(&mut body, "customParams")?.unwrap_or_default(),
         entities_to_sync: map(&mut body, "entitiesToSync")?,
+        opener,
     };
     let consumer = asker.consumer().await?;
     let redirect_url = host.settings.redirect_url(&asker.environment.name);
@@ -47,9 +49,28 @@ pub(crate) async fn authorize_url(
         .begin_sign_in(&asker.environment, &consumer, sign_in, &redirect_url)
         .await
         .map_err(refused)?;
-    Ok(Json(
-        json!({"url": begun.url, "requestId": begun.request_id}),
-    ))
+    let url = simulated(&host, begun.url);
+    Ok(Json(json!({"url": url, "requestId": begun.request_id})))
+}
+
+/// The origin of the page that asks, if a browser says it. What is opaque to browsers
+/// (`null`, a scheme of an app's own) can't be told anything by its name.
+fn origin(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(ORIGIN)?.to_str().ok()?;
+    let origin = url::Url::parse(text).ok()?.origin();
+    (origin.ascii_serialization() == text).then(|| text.to_owned())
+}
+
+/// In development people sign in where the host's own requests go, too: at the simulator.
+fn simulated(host: &Host, url: String) -> String {
+    let mut upstreams = host.settings.dev_upstreams.iter();
+    upstreams
+        .find_map(|(app, simulator)| {
+            let rest = url.strip_prefix(app.trim_end_matches('/'))?;
+            let whole = rest.is_empty() || rest.starts_with(['/', '?']);
+            whole.then(|| format!("{}{rest}", simulator.trim_end_matches('/')))
+        })
+        .unwrap_or(url)
 }
 
 /// Where the app sends the person back to.
@@ -64,6 +85,7 @@ pub(crate) async fn redirect(State(host): State<Arc<Host>>, request: Request) ->
     let finished = match environment {
         None => Finished {
             request_id: None,
+            opener: None,
             outcome: Err(SignInError::Unknown),
         },
         Some(environment) => {
@@ -87,6 +109,7 @@ pub(crate) async fn redirect(State(host): State<Arc<Host>>, request: Request) ->
 fn page(finished: Finished) -> Response {
     let Finished {
         request_id,
+        opener,
         outcome,
     } = finished;
     let (status, title, words, told) = match outcome {
@@ -109,6 +132,7 @@ fn page(finished: Finished) -> Response {
         }
         json!({"_rollout": told})
     });
+    let message = message.map(|message| (message, opener.unwrap_or_else(|| "*".to_owned())));
     render(status, title, &words, message.as_ref())
 }
 
@@ -149,7 +173,9 @@ fn token_status(error: &TokenError) -> StatusCode {
             failure: ProxyFailure::Timeout,
             ..
         } => StatusCode::GATEWAY_TIMEOUT,
-        TokenError::Said { .. } | TokenError::Failed { .. } => StatusCode::BAD_GATEWAY,
+        TokenError::Said { .. } | TokenError::Failed { .. } | TokenError::NotSignedIn { .. } => {
+            StatusCode::BAD_GATEWAY
+        }
         TokenError::Vault(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -163,16 +189,22 @@ fn logged(error: TokenError, words: String) -> String {
     }
 }
 
-/// The page. It has no scripts and styles but its own, and lets go of its opener's
-/// window only by closing.
-fn render(status: StatusCode, title: &str, words: &str, message: Option<&Value>) -> Response {
+/// The page, with a message and the origin that it is for. It has no scripts and styles
+/// but its own, and lets go of its opener's window only by closing.
+fn render(
+    status: StatusCode,
+    title: &str,
+    words: &str,
+    message: Option<&(Value, String)>,
+) -> Response {
     let nonce = random();
-    let script = message.map(|message| {
+    let script = message.map(|(message, origin)| {
         // What a page may not read as the script's end.
-        let message = message.to_string().replace('<', "\\u003c");
+        let literal = |value: &Value| value.to_string().replace('<', "\\u003c");
+        let (message, origin) = (literal(message), literal(&json!(origin)));
         format!(
             "<script nonce=\"{nonce}\">if (window.opener) {{ \
-             window.opener.postMessage({message}, \"*\"); window.close(); }}</script>"
+             window.opener.postMessage({message}, {origin}); window.close(); }}</script>"
         )
     });
     let page = format!(
@@ -220,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    async fn rendered(words: &str, message: Option<&Value>) -> (Response<()>, String) {
+    async fn rendered(words: &str, message: Option<&(Value, String)>) -> (Response<()>, String) {
         let response = render(StatusCode::OK, "Title", words, message);
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -231,16 +263,41 @@ mod tests {
     #[tokio::test]
     async fn what_an_app_says_is_no_part_of_the_page() {
         let bad = "</script><script>alert(1)</script>\"><img src=x>";
-        let message = json!({"_rollout": {"error": bad}});
+        let message = (json!({"_rollout": {"error": bad}}), bad.to_owned());
         let (_, page) = rendered(bad, Some(&message)).await;
         assert_eq!(page.matches("<script").count(), 1);
         assert_eq!(page.matches("</script").count(), 1);
         assert!(!page.contains("<img"));
     }
 
+    #[test]
+    fn an_origin_is_what_a_browser_says() {
+        let of = |text: &str| {
+            let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_str(text).unwrap())]);
+            origin(&headers)
+        };
+        for good in ["https://app.example.com", "http://127.0.0.1:3000"] {
+            assert_eq!(of(good).as_deref(), Some(good));
+        }
+        for bad in [
+            "null",
+            "*",
+            "capacitor://localhost",
+            "https://app.example.com/",
+            "https://app.example.com:443",
+            "https://a\"b.example.com",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+        assert_eq!(origin(&HeaderMap::new()), None);
+    }
+
     #[tokio::test]
     async fn a_page_runs_its_own_script_only_and_keeps_its_opener() {
-        let message = json!({"_rollout": {}});
+        let message = (
+            json!({"_rollout": {}}),
+            "https://app.example.com".to_owned(),
+        );
         let (one, page) = rendered("words", Some(&message)).await;
         let (two, _) = rendered("words", Some(&message)).await;
         let policy = |response: &Response<()>| {

@@ -1,0 +1,57 @@
+// Every text that is shown, in English. A page replaces some or all of them with the
+// property or attribute `texts`; `{app}` and the like are filled in.
+
+const TEXTS = {
+  title: "Connect an account",
+  search: "Search",
+  found: "{count} found",
+  none: "There is nothing to connect.",
+  loading: "Loading…",
+  connected: "Connected",
+  broken: "Needs to be connected again",
+  back: "Back",
+  accounts: "Connected accounts",
+  connectTo: "Connect {app}",
+  another: "Connect another account",
+  ways: "How to connect",
+  connect: "Connect",
+  connecting: "Connecting…",
+  signIn: "Sign in with {app}",
+  signingIn: "Waiting for the sign-in window…",
+  opening: "Opening the sign-in page…",
+  openWindow: "Open the sign-in page",
+  cancel: "Cancel",
+  choose: "Choose…",
+  optional: "{label} (optional)",
+  add: "Add another",
+  remove: "Remove {label}",
+  required: "{label} is required.",
+  delete: "Delete",
+  deleteOf: "Delete {label}",
+  confirm: "Delete {label}? What was read from it is deleted, too.",
+  deleting: "Deleting…",
+  added: "{label} is connected.",
+  deleted: "{label} is deleted.",
+  code: "Code",
+  sendCode: "Continue",
+  checkingCode: "Checking the code. This can take a minute…",
+  retry: "Try again",
+  network: "The server can't be reached. Check your connection and try again.",
+  slow: "The server takes too long to answer. Try again.",
+  unavailable: "Something went wrong at the server. Try again in a moment.",
+  busy: "There were too many requests. Try again in {seconds} seconds.",
+  expired: "Your session has ended. Reload the page to go on.",
+  forbidden: "You are not allowed to do this here.",
+  blocked: "Your browser blocked the sign-in window. Open it here:",
+  closed: "The sign-in window was closed before {app} was connected.",
+  notConnected: "{app} was not connected.",
+  codeLost: "The connection broke while the code was checked. Enter it again.",
+  unknownApp: "{app} can't be connected here.",
+  unknownPlan: "{app} can't be connected by the plan “{plan}”.",
+  unknownWay: "{app} is connected in a way that this page does not know. Reload it.",
+};
+
+// A text with its gaps filled.
+function filled(text, values = {}) {
+  return text.replace(/\{(\w+)\}/g, (gap, name) => (name in values ? String(values[name]) : gap));
+}
