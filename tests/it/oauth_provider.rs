@@ -2,7 +2,7 @@
 //! issuer, and takes each refresh token once.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 
-use crate::fixtures::{Client, HostUnderTest, Setup, until};
+use crate::fixtures::{Client, HostUnderTest, Setup, database, until};
 use crate::oauth_stage::{open, posted};
 
 const ORIGIN: &str = "https://op.conformance.example";
@@ -54,6 +54,12 @@ impl Provider {
             port: port.expect("it says its port"),
             told,
         }
+    }
+
+    /// Has requests for tokens wait.
+    fn slow_down(&mut self, by: Duration) {
+        let mut input = self.child.stdin.as_ref().expect("it reads");
+        writeln!(input, "{}", by.as_millis()).expect("it reads");
     }
 
     fn url(&self) -> String {
@@ -129,14 +135,25 @@ impl Drop for Provider {
 
 async fn stage(access_seconds: u32) -> (Provider, HostUnderTest) {
     let provider = Provider::start(access_seconds);
+    let setup = setup(&provider);
+    let host = host(setup).await;
+    (provider, host)
+}
+
+fn setup(provider: &Provider) -> Setup {
     let folder = rollout_tasks::build_conformance().expect("the connectors are built");
     let only = tempfile::tempdir().unwrap().keep();
     std::fs::copy(folder.join("signs-in.wasm"), only.join("signs-in.wasm")).unwrap();
-    let setup = Setup::plain()
+    Setup::plain()
         .set("dev.enabled", true)
         .set(&format!("dev.upstreams.\"{ORIGIN}\""), provider.url())
         .set("oauth.redirect_url", REDIRECT)
-        .connectors(&only);
+        .connectors(&only)
+}
+
+/// A host that knows its client at the provider.
+async fn host(setup: Setup) -> HostUnderTest {
+    let folder = rollout_tasks::build_conformance().expect("the connectors are built");
     let host = HostUnderTest::start(setup).await;
     host.rollout_ok(&[
         "connector",
@@ -145,18 +162,17 @@ async fn stage(access_seconds: u32) -> (Provider, HostUnderTest) {
         "--env",
         "dev",
         "--connectors",
-        only.to_str().unwrap(),
+        folder.to_str().unwrap(),
         "clientId=rollout",
         "clientSecret=client-secret-of-the-conformance-provider",
     ]);
-    std::fs::remove_dir_all(only).unwrap();
     let client = host.client("whoever");
     until("the plan is offered", async || {
         let listed = client.get("/api/connectors").await.ok();
         listed.get(KEY).map(drop)
     })
     .await;
-    (provider, host)
+    host
 }
 
 async fn begin(client: &Client) -> Value {
@@ -202,6 +218,52 @@ async fn an_account_of_a_real_provider_is_connected_and_stays_so() {
         (provider.told("revoked") == 1).then_some(())
     })
     .await;
+}
+
+/// A provider that takes as long as one may, and ends a whole sign-in if a refresh token
+/// comes twice.
+#[tokio::test]
+async fn of_200_callers_in_three_processes_one_waits_for_a_slow_provider() {
+    let mut provider = Provider::start(2);
+    let database = database();
+    let setup = || setup(&provider).on(&database);
+    let first = host(setup()).await;
+    let second = first.beside(setup()).await;
+    let third = first.beside(setup()).await;
+    let client = first.client("alice");
+    let begun = begin(&client).await;
+    let back = provider
+        .sign_in(begun["url"].as_str().unwrap(), "ada")
+        .await;
+    let page = open(&first, &back.replace(REDIRECT, "/api/oauth/redirect")).await;
+    let told = posted(&page).unwrap();
+    let id = told["credential"]["id"].as_str().unwrap();
+    let mut claims = first.keys().claims("alice");
+    claims["scope"] = json!("proxy");
+    let token = first.keys().sign(&claims);
+    let clients = [&first, &second, &third].map(|host| host.client_with_token(&token));
+    let path = format!("/api/proxy/{id}/me");
+    for client in &clients {
+        until("the host answers", async || {
+            (client.get(&path).await.status == 200).then_some(())
+        })
+        .await;
+    }
+    for slow in [Duration::from_secs(5), Duration::from_secs(29)] {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let before = provider.told("refresh_token");
+        provider.slow_down(slow);
+        let calls = clients.iter().cycle().take(200);
+        let answers = join_all(calls.map(|client| client.get(&path))).await;
+        for answer in answers {
+            assert_eq!(answer.ok()["sub"], "ada");
+        }
+        assert_eq!(provider.told("refresh_token") - before, 1, "{slow:?}");
+        provider.slow_down(Duration::ZERO);
+    }
+    assert_eq!(provider.told("revoked"), 0, "no token came twice");
+    let shown = client.get(&format!("/api/credentials/{id}")).await.ok();
+    assert_eq!(shown["status"], "ok");
 }
 
 #[tokio::test]

@@ -93,7 +93,10 @@ async fn a_planted_key_is_in_no_log_file_or_answer() {
 #[tokio::test]
 async fn a_host_that_calls_nobody_has_no_secret_in_memory() {
     let app = simulator();
-    let mut host = HostUnderTest::start(setup(&app).set("sync.poll_interval", "1h")).await;
+    let setup = setup(&app)
+        .set("sync.poll_interval", "1h")
+        .set("server.core_dumps", true);
+    let mut host = HostUnderTest::start(setup).await;
     let account = host.client("dumped").connect_synced(PLANTED).await;
     host.restart().await;
     let account = host.client("dumped").of(account.credential());

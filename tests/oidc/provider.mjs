@@ -48,7 +48,15 @@ provider.on("grant.error", (_context, error) => console.error(error.message, err
 provider.on("grant.revoked", () => console.log("revoked"));
 provider.on("grant.success", (context) => console.log(context.oidc.params.grant_type));
 
-const server = createServer(provider.callback());
+// How long requests for tokens wait before they are looked at, in milliseconds: the last
+// line of the input.
+let wait = 0;
+const answer = provider.callback();
+const server = createServer((request, response) => {
+  const slow = request.url === "/token" ? wait : 0;
+  setTimeout(() => answer(request, response), slow);
+});
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+process.stdin.on("data", (line) => (wait = Number(line)));
 // It ends with whoever started it.
 process.stdin.on("end", () => process.exit()).resume();

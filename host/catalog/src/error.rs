@@ -53,7 +53,8 @@ pub struct Issue {
 }
 
 impl Issue {
-    pub(crate) fn new(pointer: impl Into<String>, message: impl Into<String>) -> Issue {
+    /// A complaint about what stands at a pointer.
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Issue {
         Issue {
             pointer: pointer.into(),
             message: message.into(),

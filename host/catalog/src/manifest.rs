@@ -44,6 +44,9 @@ use crate::schema::Ordered;
 
 const SCHEMA: &str = include_str!("../../../wit/manifest.schema.json");
 
+/// The slot that holds what a person answers while he signs in: a code.
+pub const ANSWER: &str = "answer";
+
 /// A connector's manifest that has passed every check.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,6 +77,9 @@ pub struct Manifest {
     /// Where each slot may be used.
     #[serde(default)]
     pub bindings: Vec<Binding>,
+    /// How often an account is best asked for changes, in seconds, where the operator says
+    /// nothing else.
+    pub poll_seconds: Option<u32>,
     /// The app's rate limits.
     #[serde(default)]
     pub rate_limits: Vec<RateLimit>,
@@ -252,6 +258,18 @@ impl Manifest {
         self.entity(entity)
             .and_then(|offer| offer.resource.as_deref())
             .unwrap_or(entity)
+    }
+
+    /// The slots that `login` fills: what a session consists of.
+    pub fn session_slots(&self) -> impl Iterator<Item = &str> {
+        let fills = |slot: &Slot| {
+            let mut calls = slot.captured.iter();
+            slot.scope == SlotScope::Credential && calls.any(|call| *call != CapturedIn::Subscribe)
+        };
+        let slots = self.slots.iter();
+        slots
+            .filter(move |(_, slot)| fills(slot))
+            .map(|(name, _)| name.as_str())
     }
 
     /// The plan of this key.

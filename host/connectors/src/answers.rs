@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use rollout_egress::Redactor;
-use rollout_sandbox::{Account, CallError, Caller, Item, Page, ReadScope, Write, Written};
+use rollout_sandbox::{Account, CallError, Caller, Item, Outcome, Page, ReadScope, Write, Written};
 
 use crate::call::Call;
 
@@ -23,6 +23,28 @@ impl Call<'_> {
             .iter_mut()
             .for_each(|url| clean(&blanking, url));
         Ok(account)
+    }
+
+    /// [`Caller::sign_in`]
+    pub(crate) async fn sign_in(&self, public_inputs: &str) -> Result<Outcome, CallError> {
+        let outcome = Caller::sign_in(self, public_inputs).await?;
+        Ok(self.clean_outcome(outcome))
+    }
+
+    /// [`Caller::answer`]
+    pub(crate) async fn answer(&self, state: &str) -> Result<Outcome, CallError> {
+        let outcome = Caller::answer(self, state).await?;
+        Ok(self.clean_outcome(outcome))
+    }
+
+    fn clean_outcome(&self, mut outcome: Outcome) -> Outcome {
+        let blanking = self.redactor();
+        if let Outcome::Challenge(challenge) = &mut outcome {
+            clean(&blanking, &mut challenge.title);
+            clean(&blanking, &mut challenge.message);
+            clean(&blanking, &mut challenge.state);
+        }
+        outcome
     }
 
     /// [`Caller::changes`]

@@ -1,6 +1,6 @@
 //! One call of a connector.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -22,8 +22,9 @@ use crate::way::Way;
 const UNLENT_RETRY_MS: u64 = 1000;
 
 /// The loaded connectors and the way out that they share.
+#[derive(Clone)]
 pub struct Connectors {
-    registry: Registry,
+    registry: Arc<Registry>,
     egress: Arc<Egress>,
     limits: CallLimits,
 }
@@ -39,7 +40,7 @@ impl Connectors {
     /// `limits` are those of one call's requests together.
     pub fn new(registry: Registry, egress: Arc<Egress>, limits: CallLimits) -> Self {
         Self {
-            registry,
+            registry: Arc::new(registry),
             egress,
             limits,
         }
@@ -78,15 +79,17 @@ impl Connectors {
     }
 
     /// What a call for an account may do: of a credential, or of an attempt to connect one.
+    /// Its responses may fill the slots of `captures`.
     pub(crate) fn grant(
         &self,
         environment: &Environment,
         connector: &Connector,
         account: &Account,
+        captures: BTreeSet<String>,
         live: Option<&Live>,
         cause: &Cause,
     ) -> Grant {
-        let grant = Grant::new(account.access.clone(), Default::default(), self.limits);
+        let grant = Grant::new(account.access.clone(), captures, self.limits);
         let rates = Rates::of(&connector.manifest, live.map(|live| &live.credential));
         let credential = account.credential.as_deref();
         environment
@@ -107,8 +110,7 @@ impl Connectors {
         cause: &Cause,
     ) -> Renewal {
         Renewal {
-            egress: self.egress.clone(),
-            limits: self.limits,
+            connectors: self.clone(),
             environment: environment.clone(),
             connector: connector.clone(),
             credential,
@@ -125,21 +127,24 @@ impl Connectors {
         live: &Live,
         cause: &Cause,
     ) -> Way {
-        let grant = self.grant(environment, connector, account, Some(live), cause);
+        let captures = BTreeSet::new();
+        let grant = self.grant(environment, connector, account, captures, Some(live), cause);
         let id = live.credential.id.clone();
         let renewal = self.renewal(environment, connector, id, cause);
         Way::new(self.egress.clone(), grant, Some((renewal, live)))
     }
 
-    /// A call for an account that is being connected, made for this cause.
+    /// A call for an account that is being connected, or signed in again, made for this
+    /// cause.
     pub(crate) fn call<'a>(
         &'a self,
         environment: &Environment,
         connector: &'a Connector,
         account: Account,
+        captures: BTreeSet<String>,
         cause: &Cause,
     ) -> Call<'a> {
-        let grant = self.grant(environment, connector, &account, None, cause);
+        let grant = self.grant(environment, connector, &account, captures, None, cause);
         let way = Way::new(self.egress.clone(), grant, None);
         self.call_by(environment, connector, account, way)
     }
@@ -199,6 +204,14 @@ impl Call<'_> {
     /// so; they are denied otherwise. What is allowed first counts.
     pub fn write_while(&self, allowed: impl Fn() -> bool + Send + Sync + 'static) {
         self.session.grant().write_while(allowed);
+    }
+
+    /// The secrets that the app's answers brought, by slot.
+    pub(crate) fn take_captured(&self) -> BTreeMap<String, String> {
+        let captured = self.session.grant().take_captured().into_iter();
+        captured
+            .map(|(slot, secret)| (slot, secret.expose().to_owned()))
+            .collect()
     }
 
     /// Blanks the account's secrets in what the connector answers.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rollout_catalog::manifest::{AuthMethod, Plan};
 use rollout_catalog::{Catalog, Issue};
-use rollout_sandbox::{Account as Proof, CallError, Error};
+use rollout_sandbox::CallError;
+pub(crate) use rollout_sandbox::Account as Proof;
 use rollout_store::{
     Consumer, Credential, CredentialChange, CredentialStatus, NewTokens, StoreError,
     new_credential_id, now,
@@ -13,8 +14,10 @@ use rollout_store::{
 use rollout_vault::VaultError;
 use serde_json::{Map, Value, json};
 
+use crate::attempt::{Attempt, Connected, Wish, brought};
 use crate::environment::{Environment, EnvironmentError, Live};
 use crate::inputs::Inputs;
+use crate::oauth::TokenError;
 use crate::outbound::Cause;
 use crate::{Connector, Connectors};
 
@@ -27,6 +30,8 @@ pub struct Connect {
     pub plan: Option<String>,
     /// What the person entered.
     pub user_inputs: Map<String, Value>,
+    /// What the product's token brings for its own apps.
+    pub auth_data: Option<Map<String, Value>>,
     /// What is opted in to.
     pub entities_to_sync: Option<Map<String, Value>>,
 }
@@ -36,6 +41,8 @@ pub struct Connect {
 pub struct Change {
     /// New inputs, proven first.
     pub user_inputs: Option<Map<String, Value>>,
+    /// What the product's token brings for its own apps.
+    pub auth_data: Option<Map<String, Value>>,
     /// What is opted in to.
     pub entities_to_sync: Option<Map<String, Value>>,
     /// What a person calls the account.
@@ -67,9 +74,15 @@ pub enum ConnectError {
     /// The credential belongs to another account of the app.
     #[error("these inputs belong to another account: connect it as a credential of its own")]
     OtherAccount,
+    /// Others were faster: what was sent was made from tokens that are no longer there.
+    #[error("the tokens were replaced meanwhile: read them again, and decide anew")]
+    Replaced,
     /// The app or its connector failed.
     #[error(transparent)]
     Call(CallError),
+    /// The app gave no token.
+    #[error(transparent)]
+    Token(TokenError),
     /// The database does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -167,7 +180,7 @@ impl Connectors {
         consumer: &Consumer,
         connect: Connect,
         cause: &Cause,
-    ) -> Result<Arc<Live>, ConnectError> {
+    ) -> Result<Connected, ConnectError> {
         let connector = self
             .find(environment, &connect.app_key)
             .ok_or(ConnectError::UnknownConnector(connect.app_key))?;
@@ -175,19 +188,19 @@ impl Connectors {
         if let Some(flags) = &connect.entities_to_sync {
             check_flags(self.catalog(), flags)?;
         }
-        let (inputs, proof) = self
-            .prove(environment, &connector, plan, &connect.user_inputs, cause)
-            .await?;
-
-        let proven = Proven {
+        let inputs = entered(plan, &connect.user_inputs, connect.auth_data.as_ref())?;
+        let attempt = Attempt {
+            connectors: self,
+            environment,
             connector: &connector,
             plan,
-            inputs: &inputs,
-            tokens: None,
-            proof: &proof,
+            cause,
         };
-        self.enter(environment, consumer, &proven, connect.entities_to_sync)
-            .await
+        let wish = Wish::Connect {
+            consumer: consumer.key.clone(),
+            entities_to_sync: connect.entities_to_sync,
+        };
+        attempt.begin(inputs, wish).await
     }
 
     /// Stores an account that its app has recognised, and takes it into use.
@@ -215,40 +228,44 @@ impl Connectors {
         live: &Live,
         change: Change,
         cause: &Cause,
-    ) -> Result<Arc<Live>, ConnectError> {
+    ) -> Result<Connected, ConnectError> {
         let id = &live.credential.id;
         let connector = self
             .find(environment, &live.credential.app_key)
             .ok_or_else(|| ConnectError::UnknownConnector(live.credential.app_key.clone()))?;
-        let mut stored = CredentialChange {
+        if let Some(flags) = &change.entities_to_sync {
+            check_flags(self.catalog(), flags)?;
+        }
+        if let Some(user_inputs) = change.user_inputs {
+            let plan = plan_by_inputs(&connector, Some(&live.credential.plan))?;
+            let inputs = entered(plan, &user_inputs, change.auth_data.as_ref())?;
+            let attempt = Attempt {
+                connectors: self,
+                environment,
+                connector: &connector,
+                plan,
+                cause,
+            };
+            let wish = Wish::Change {
+                credential: id.clone(),
+                entities_to_sync: change.entities_to_sync,
+                label: change.label,
+            };
+            return attempt.begin(inputs, wish).await;
+        }
+        let stored = CredentialChange {
             label: change.label,
+            entities_to_sync: change.entities_to_sync.map(Value::Object),
             ..CredentialChange::default()
         };
-        if let Some(flags) = change.entities_to_sync {
-            check_flags(self.catalog(), &flags)?;
-            stored.entities_to_sync = Some(Value::Object(flags));
-        }
-        if let Some(entered) = change.user_inputs {
-            let plan = plan_by_inputs(&connector, Some(&live.credential.plan))?;
-            let (inputs, proof) = self
-                .prove(environment, &connector, plan, &entered, cause)
-                .await?;
-            if proof.external_id != live.credential.external_id {
-                return Err(ConnectError::OtherAccount);
-            }
-            stored.fields = Some(public(&connector, &inputs, &proof));
-            stored.secrets = Some(environment.seal(id, &inputs.secrets)?);
-            stored.status = Some(CredentialStatus::Ok);
-            stored.avatar = proof.avatar;
-            stored.label = stored.label.or(Some(proof.label));
-        }
         environment.store().update_credential(id, &stored).await?;
-        self.take_up(environment, &connector, id).await
+        let live = self.take_up(environment, &connector, id).await?;
+        Ok(Connected::Account(live))
     }
 
     /// Plans the sync of what is opted in, forgets what is opted out, and takes
     /// the credential into use.
-    async fn take_up(
+    pub(crate) async fn take_up(
         &self,
         environment: &Environment,
         connector: &Connector,
@@ -301,49 +318,24 @@ impl Connectors {
         }
         Ok(())
     }
+}
 
-    /// Checks the inputs and proves them with the app.
-    async fn prove(
-        &self,
-        environment: &Environment,
-        connector: &Connector,
-        plan: &Plan,
-        entered: &Map<String, Value>,
-        cause: &Cause,
-    ) -> Result<(Inputs, Proof), ConnectError> {
-        let inputs = Inputs::check(&plan.auth.inputs, entered).map_err(ConnectError::Invalid)?;
-        let proof = self.probe(environment, connector, plan, &inputs, cause);
-        let proof = proof.await?;
-        Ok((inputs, proof))
+/// What was entered for a plan, or what the product's token brings for it.
+fn entered(
+    plan: &Plan,
+    user_inputs: &Map<String, Value>,
+    auth_data: Option<&Map<String, Value>>,
+) -> Result<Inputs, ConnectError> {
+    if plan.auth.method != AuthMethod::ConsumerToken {
+        return Inputs::check(&plan.auth.inputs, user_inputs).map_err(ConnectError::Invalid);
     }
-
-    /// Has the app say whose account it is.
-    pub(crate) async fn probe(
-        &self,
-        environment: &Environment,
-        connector: &Connector,
-        plan: &Plan,
-        inputs: &Inputs,
-        cause: &Cause,
-    ) -> Result<Proof, ConnectError> {
-        let account =
-            environment.candidate(connector, &plan.key, &inputs.fields, &inputs.secrets)?;
-        let call = self.call(environment, connector, account, cause);
-        match call.probe().await {
-            Ok(proof) if proof.external_id.is_empty() => Err(ConnectError::Call(
-                CallError::Connector(Error::Internal("probe gave no external id".into())),
-            )),
-            Ok(proof) => Ok(proof),
-            Err(CallError::Connector(Error::Unauthorized(said) | Error::Forbidden(said))) => {
-                let said = call.blank(&said);
-                let app = &connector.manifest.name;
-                Err(ConnectError::Refused(format!(
-                    "{app} did not accept what you entered. Check that it was copied completely, and that it is still valid. {app} says: {said}"
-                )))
-            }
-            Err(error) => Err(ConnectError::Call(call.blank_error(error))),
-        }
+    if user_inputs.is_empty() {
+        return brought(plan, auth_data);
     }
+    Err(ConnectError::Invalid(vec![Issue::new(
+        "/userInputs",
+        "nothing is entered for this app: the token's claim \"rollout.com\" brings it in `authData`",
+    )]))
 }
 
 /// The plan for what a person enters: the one that is named, or the first for which he
@@ -425,7 +417,7 @@ pub(crate) fn check_flags(
 
 /// The public fields: what was entered, and what the connector learned. It does not
 /// change what its hosts are made of.
-fn public(connector: &Connector, inputs: &Inputs, proof: &Proof) -> Value {
+pub(crate) fn public(connector: &Connector, inputs: &Inputs, proof: &Proof) -> Value {
     let hosts = &connector.manifest.hosts;
     let in_host = |name: &String| {
         hosts

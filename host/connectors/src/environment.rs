@@ -5,38 +5,35 @@
 //! in memory, with their secrets sealed. Opened secrets exist only while calls
 //! that use them run.
 
+mod live;
+mod sealed;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
-use rollout_catalog::manifest::SlotScope;
-use rollout_catalog::{Catalog, Entity};
-use rollout_egress::{self as egress, Access};
 use rollout_store::{
-    AppKeys, AppSetting, Consumer, Credential, CredentialStatus, EnvStore, Loaded, SettingKind,
-    StoreError, SyncRow, SyncStatus, Tokens,
+    AppKeys, AppSetting, Consumer, CredentialStatus, EnvStore, Loaded, Records, SettingKind,
+    StoreError, SyncRow,
 };
-use rollout_vault::{Context, Secret, Vault, VaultError};
-use serde_json::Value;
+use rollout_vault::VaultError;
 use tokio::sync::Semaphore;
 
 use crate::outbound::Outbound;
-use crate::policy::{self, Fields};
-use crate::session::Account;
+use crate::policy::Fields;
 use crate::{Connector, Keyring};
+
+pub use live::{Live, Readiness};
+use live::{Shared, fields_of};
+pub(crate) use sealed::Use;
+use sealed::sealed_secrets;
+pub use sealed::{
+    Secrets, app_slot_context, client_secret_context, credential_slot_context, database_url_context,
+};
 
 /// Calls of one credential that run at once.
 const CALLS_PER_CREDENTIAL: usize = 8;
-
-/// Scopes of sealed values: part of what a sealed text is bound to.
-mod sealed_as {
-    pub(super) const CLIENT_SECRET: &str = "client-secret";
-    pub(super) const DATABASE_URL: &str = "database-url";
-    pub(super) const APP: &str = "app";
-    pub(super) const CREDENTIAL: &str = "credential";
-    pub(super) const SIGN_IN: &str = "sign-in";
-}
 
 /// An environment.
 pub struct Environment {
@@ -48,6 +45,7 @@ pub struct Environment {
     pub app_keys: AppKeys,
     secrets: RwLock<Arc<Secrets>>,
     held: AtomicBool,
+    include_data: AtomicBool,
     /// The last change of credentials that is known here.
     seen: AtomicI64,
     store: Arc<EnvStore>,
@@ -81,113 +79,12 @@ impl InUse {
     }
 }
 
-/// What signs an environment's tokens.
-pub struct Secrets {
-    sealed: String,
-    current: Secret,
-    /// The one before, and until when it is good, in milliseconds since 1970.
-    old: Option<(Secret, i64)>,
-}
-
-impl Secrets {
-    fn open(stored: &rollout_store::Environment, vault: &Vault) -> Result<Self, VaultError> {
-        let context = client_secret_context(&stored.name);
-        let old = match &stored.old_secret {
-            Some((sealed, until)) => Some((vault.open(&context, sealed)?, *until)),
-            None => None,
-        };
-        Ok(Self {
-            sealed: sealed_secrets(stored),
-            current: vault.open(&context, &stored.client_secret_sealed)?,
-            old,
-        })
-    }
-
-    /// The secret that is given out now.
-    pub fn current(&self) -> &[u8] {
-        self.current.expose()
-    }
-
-    /// All that tokens may be signed with at a time, in milliseconds since 1970.
-    pub fn valid(&self, now: i64) -> Vec<&[u8]> {
-        let old = self.old.iter().filter(|(_, until)| *until > now);
-        let old = old.map(|(secret, _)| secret.expose());
-        std::iter::once(self.current()).chain(old).collect()
-    }
-}
-
-/// What tells whether an environment's secrets changed.
-fn sealed_secrets(stored: &rollout_store::Environment) -> String {
-    let (old, until) = stored.old_secret.clone().unwrap_or_default();
-    format!("{} {old} {until}", stored.client_secret_sealed)
-}
-
 /// What the environment set for a connector.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) fields: Arc<Fields>,
     /// Sealed.
     pub(crate) slots: BTreeMap<String, String>,
-}
-
-/// A credential in use.
-pub struct Live {
-    /// As it is stored.
-    pub credential: Credential,
-    /// Ids of the consumers that have it.
-    pub consumers: Vec<String>,
-    fields: Arc<Fields>,
-    sealed: BTreeMap<String, String>,
-    /// The tokens among the secrets, if it was connected by signing in.
-    pub(crate) tokens: Option<Tokens>,
-    /// Who gets new ones.
-    pub(crate) renewing: Arc<Renewing>,
-    readiness: RwLock<HashMap<String, Readiness>>,
-    calls: Arc<Semaphore>,
-    access: Mutex<Shared>,
-}
-
-/// What calls of a credential agree on when its tokens are replaced.
-#[derive(Default)]
-pub(crate) struct Renewing {
-    /// One at a time asks for new ones.
-    pub(crate) turn: tokio::sync::Mutex<()>,
-    /// The number of those that the app refused when they were new.
-    pub(crate) useless: AtomicI64,
-}
-
-/// Rules and opened secrets that calls of one version of the connector share.
-#[derive(Default)]
-struct Shared {
-    /// SHA-256 of the connector's component: each version has its own rules.
-    sha256: String,
-    access: Weak<Access>,
-}
-
-/// Whether an entity of a credential can be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Readiness {
-    /// Its first pass is not complete.
-    Syncing,
-    /// It is.
-    Complete,
-    /// The account may not read it, for this reason.
-    Unavailable(String),
-    /// Its first pass can't be finished, for this reason.
-    Failed(String),
-}
-
-impl Readiness {
-    /// What a sync row means for readers.
-    pub fn of(row: &SyncRow) -> Self {
-        let reason = || row.schedule.error.clone().unwrap_or_default();
-        match row.schedule.status {
-            SyncStatus::Unavailable => Self::Unavailable(reason()),
-            _ if row.schedule.first_done_at.is_some() => Self::Complete,
-            SyncStatus::Failed => Self::Failed(reason()),
-            _ => Self::Syncing,
-        }
-    }
 }
 
 /// Why an environment can't be opened or used.
@@ -199,63 +96,6 @@ pub enum EnvironmentError {
     /// Something sealed can't be opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
-}
-
-/// What a client secret is bound to when it is sealed.
-pub fn client_secret_context(environment: &str) -> Context<'_> {
-    Context {
-        environment,
-        scope: sealed_as::CLIENT_SECRET,
-        owner: environment,
-        slot: "client-secret",
-    }
-}
-
-/// What a credential's secret is bound to when it is sealed.
-pub fn credential_slot_context<'a>(
-    environment: &'a str,
-    credential: &'a str,
-    slot: &'a str,
-) -> Context<'a> {
-    Context {
-        environment,
-        scope: sealed_as::CREDENTIAL,
-        owner: credential,
-        slot,
-    }
-}
-
-/// What a database URL is bound to when it is sealed.
-pub fn database_url_context(environment: &str) -> Context<'_> {
-    Context {
-        environment,
-        scope: sealed_as::DATABASE_URL,
-        owner: environment,
-        slot: "database-url",
-    }
-}
-
-/// What an app slot is bound to when it is sealed.
-pub fn app_slot_context<'a>(
-    environment: &'a str,
-    connector: &'a str,
-    slot: &'a str,
-) -> Context<'a> {
-    Context {
-        environment,
-        scope: sealed_as::APP,
-        owner: connector,
-        slot,
-    }
-}
-
-fn sign_in_context<'a>(environment: &'a str, hash: &'a str) -> Context<'a> {
-    Context {
-        environment,
-        scope: sealed_as::SIGN_IN,
-        owner: hash,
-        slot: "state",
-    }
 }
 
 impl Environment {
@@ -277,6 +117,7 @@ impl Environment {
             app_keys: stored.app_keys,
             secrets: RwLock::new(Arc::new(Secrets::open(stored, installation_keys.vault())?)),
             held: AtomicBool::new(stored.held),
+            include_data: AtomicBool::new(stored.include_data),
             seen: AtomicI64::new(seen),
             outbound: Outbound::start(&stored.name, &store),
             store,
@@ -316,15 +157,24 @@ impl Environment {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// The API hands out credentials' secrets, and takes them back.
+    pub fn includes_data(&self) -> bool {
+        self.include_data.load(Ordering::Relaxed)
+    }
+
     /// Takes up what changed about it. Answers whether anything did.
     pub fn update(&self, stored: &rollout_store::Environment) -> Result<bool, VaultError> {
         let held = self.held.swap(stored.held, Ordering::Relaxed) != stored.held;
+        let included = self
+            .include_data
+            .swap(stored.include_data, Ordering::Relaxed);
+        let changed = held || included != stored.include_data;
         let rotated = self.secrets().sealed != sealed_secrets(stored);
         if rotated {
             *self.secrets.write() =
                 Arc::new(Secrets::open(stored, self.installation_keys.vault())?);
         }
-        Ok(held || rotated)
+        Ok(changed || rotated)
     }
 
     /// Takes up the keys of this version, and those that these settings need, before they
@@ -457,6 +307,7 @@ impl Environment {
         let Loaded {
             credential,
             consumers,
+            shared,
             secrets,
             tokens,
             syncs,
@@ -470,6 +321,7 @@ impl Environment {
         let live = Arc::new(Live {
             fields: Arc::new(fields_of(&credential.fields)),
             consumers,
+            shared,
             credential,
             sealed: secrets,
             tokens,
@@ -492,10 +344,46 @@ impl Environment {
     }
 
     /// Takes a credential out of use and deletes it with its secrets, at once. Its
-    /// records, maybe a million, are erased in the background.
-    pub async fn forget(&self, id: &str) -> Result<(), StoreError> {
-        self.store.revoke_credential(id).await?;
+    /// records, maybe a million, are erased in the background, unless they are kept.
+    pub async fn forget(&self, id: &str, records: Records) -> Result<(), StoreError> {
+        self.store.revoke_credential(id, records).await?;
         self.credentials.write().remove(id);
+        if records == Records::Erase {
+            self.purge();
+        }
+        Ok(())
+    }
+
+    /// Shares a credential with a consumer. Answers it as it is then; none: it is gone.
+    pub async fn share(
+        &self,
+        id: &str,
+        consumer: &Consumer,
+    ) -> Result<Option<Arc<Live>>, EnvironmentError> {
+        self.store.share_credential(id, &consumer.id).await?;
+        self.load(id).await
+    }
+
+    /// Takes a credential from a consumer that it is shared with.
+    /// [`StoreError::NotFound`] if it is not.
+    pub async fn unshare(&self, id: &str, consumer: &Consumer) -> Result<(), EnvironmentError> {
+        self.store.unshare_credential(id, &consumer.id).await?;
+        self.load(id).await.map(drop)
+    }
+
+    /// Erases the records that were kept of a deleted credential.
+    /// [`StoreError::NotFound`] if there are none.
+    pub async fn erase_kept(&self, id: &str) -> Result<(), StoreError> {
+        if uuid::Uuid::try_parse(id).is_err() {
+            return Err(StoreError::NotFound("credential"));
+        }
+        self.store.release_kept(id).await?;
+        self.purge();
+        Ok(())
+    }
+
+    /// Erases in the background what deleted credentials left.
+    fn purge(&self) {
         let (store, name) = (self.store.clone(), self.name.clone());
         tokio::spawn(async move {
             if let Err(error) = store.purge().await {
@@ -503,7 +391,6 @@ impl Environment {
                 tracing::warn!(environment = name, %error, "deleted records are not all erased yet");
             }
         });
-        Ok(())
     }
 
     /// Notes how far an entity of a credential is.
@@ -561,213 +448,8 @@ impl Environment {
         true
     }
 
-    /// Seals a credential's secrets for storing.
-    pub fn seal(
-        &self,
-        credential: &str,
-        secrets: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, VaultError> {
-        secrets
-            .iter()
-            .map(|(slot, secret)| {
-                let context = self.slot_context(credential, slot);
-                let sealed = self.keys.vault().seal(&context, secret.as_bytes())?;
-                Ok((slot.clone(), sealed))
-            })
-            .collect()
-    }
-
-    fn slot_context<'a>(&'a self, credential: &'a str, slot: &'a str) -> Context<'a> {
-        credential_slot_context(&self.name, credential, slot)
-    }
-
-    /// A credential as its connector's calls use it. The secrets are opened once
-    /// for calls that run at the same time, and gone when the last one ends.
-    pub fn account(&self, connector: &Connector, live: &Live) -> Result<Account, VaultError> {
-        let settings = self.settings_of(connector.key());
-        let mut shared = live.access.lock();
-        let sha256 = connector.component.sha256();
-        let access = match shared.access.upgrade() {
-            Some(access) if shared.sha256 == sha256 => access,
-            _ => {
-                let mut secrets = BTreeMap::new();
-                for (slot, sealed) in &live.sealed {
-                    let context = self.slot_context(&live.credential.id, slot);
-                    let secret = self.keys.vault().open(&context, sealed)?;
-                    secrets.insert(
-                        slot.clone(),
-                        egress::Secret::from(secret.text()?.to_owned()),
-                    );
-                }
-                let plan = &live.credential.plan;
-                let access =
-                    Arc::new(self.access(connector, plan, &live.fields, &settings, secrets)?);
-                *shared = Shared {
-                    sha256: sha256.to_owned(),
-                    access: Arc::downgrade(&access),
-                };
-                access
-            }
-        };
-        Ok(Account {
-            connector: connector.key().to_owned(),
-            credential: Some(live.credential.id.clone()),
-            access,
-            fields: live.fields.clone(),
-            settings: settings.fields.clone(),
-            reveals: connector.grants.secrets,
-        })
-    }
-
-    /// An account that is being connected, with what the person entered.
-    pub(crate) fn candidate(
-        &self,
-        connector: &Connector,
-        plan: &str,
-        fields: &Fields,
-        secrets: &BTreeMap<String, String>,
-    ) -> Result<Account, VaultError> {
-        let settings = self.settings_of(connector.key());
-        let secrets = secrets
-            .iter()
-            .map(|(slot, secret)| (slot.clone(), egress::Secret::from(secret.clone())))
-            .collect();
-        Ok(Account {
-            connector: connector.key().to_owned(),
-            credential: None,
-            access: Arc::new(self.access(connector, plan, fields, &settings, secrets)?),
-            fields: Arc::new(fields.clone()),
-            settings: settings.fields.clone(),
-            reveals: connector.grants.secrets,
-        })
-    }
-
-    /// The value of a slot of scope app, if the operator has set it.
-    pub(crate) fn app_secret(
-        &self,
-        connector: &Connector,
-        slot: &str,
-    ) -> Result<Option<egress::Secret>, VaultError> {
-        let settings = self.settings_of(connector.key());
-        let Some(sealed) = settings.slots.get(slot) else {
-            return Ok(None);
-        };
-        let context = app_slot_context(&self.name, connector.key(), slot);
-        let opened = self.keys.vault().open(&context, sealed)?;
-        Ok(Some(egress::Secret::from(opened.text()?.to_owned())))
-    }
-
-    /// A secret of a credential, if it has it.
-    pub(crate) fn secret(
-        &self,
-        live: &Live,
-        slot: &str,
-    ) -> Result<Option<egress::Secret>, VaultError> {
-        let Some(sealed) = live.sealed.get(slot) else {
-            return Ok(None);
-        };
-        let context = self.slot_context(&live.credential.id, slot);
-        let opened = self.keys.vault().open(&context, sealed)?;
-        Ok(Some(egress::Secret::from(opened.text()?.to_owned())))
-    }
-
-    /// Seals what a sign-in is continued with; `hash` is what it is known by.
-    pub(crate) fn seal_sign_in(&self, hash: &str, text: &str) -> Result<String, VaultError> {
-        let context = sign_in_context(&self.name, hash);
-        self.keys.vault().seal(&context, text.as_bytes())
-    }
-
-    /// Opens it again.
-    pub(crate) fn open_sign_in(&self, hash: &str, sealed: &str) -> Result<Secret, VaultError> {
-        let context = sign_in_context(&self.name, hash);
-        self.keys.vault().open(&context, sealed)
-    }
-
     pub(crate) fn settings_of(&self, connector: &str) -> Arc<Settings> {
         let settings = self.settings.read();
         settings.get(connector).cloned().unwrap_or_default()
     }
-
-    /// The rules and every declared slot with its value.
-    fn access(
-        &self,
-        connector: &Connector,
-        plan: &str,
-        fields: &Fields,
-        settings: &Settings,
-        mut secrets: BTreeMap<String, egress::Secret>,
-    ) -> Result<Access, VaultError> {
-        let mut slots = BTreeMap::new();
-        for (name, slot) in &connector.manifest.slots {
-            let (scope, value) = match slot.scope {
-                SlotScope::Credential => (egress::Scope::Credential, secrets.remove(name)),
-                SlotScope::Subscription => (egress::Scope::Subscription, None),
-                SlotScope::App => (egress::Scope::App, self.app_secret(connector, name)?),
-            };
-            let slot = egress::Slot {
-                scope,
-                signing: slot.signing,
-                values: value.into_iter().collect(),
-            };
-            slots.insert(name.clone(), slot);
-        }
-        let rules = policy::rules(&connector.manifest, plan, fields, &settings.fields);
-        Ok(Access::new(rules, slots))
-    }
-}
-
-impl Live {
-    /// Whether the consumer has it.
-    pub fn belongs_to(&self, consumer: &str) -> bool {
-        self.consumers.iter().any(|id| id == consumer)
-    }
-
-    /// Its public fields.
-    pub(crate) fn fields(&self) -> &Fields {
-        &self.fields
-    }
-
-    /// How far an entity is; none: it is not synced.
-    pub fn readiness(&self, entity: &str) -> Option<Readiness> {
-        self.readiness.read().get(entity).cloned()
-    }
-
-    /// Turns of calls at the app; nobody takes more than eight at once.
-    pub(crate) fn calls(&self) -> &Arc<Semaphore> {
-        &self.calls
-    }
-
-    /// Whether an opt-in entity was opted in.
-    pub fn opted_in(&self, flag: &str) -> bool {
-        let flags = &self.credential.entities_to_sync;
-        flags.get(flag).and_then(Value::as_bool).unwrap_or(false)
-    }
-
-    /// The entities of the catalogue that are synced for this credential, in
-    /// the order in which they are synced.
-    pub fn entities(&self, catalog: &Catalog, connector: &Connector) -> Vec<Arc<Entity>> {
-        let mut entities: Vec<Arc<Entity>> = connector
-            .manifest
-            .entities
-            .iter()
-            .filter(|(_, offer)| offer.verbs.contains(&rollout_catalog::Verb::List))
-            .filter_map(|(name, _)| catalog.by_name(name).cloned())
-            .filter(|entity| {
-                entity.core
-                    || entity
-                        .flag
-                        .as_deref()
-                        .is_none_or(|flag| self.opted_in(flag))
-            })
-            .collect();
-        entities.sort_by_key(|entity| entity.order);
-        entities
-    }
-}
-
-fn fields_of(value: &Value) -> Fields {
-    let object = value.as_object().into_iter().flatten();
-    object
-        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-        .collect()
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use rollout_catalog::Issue;
 use rollout_catalog::manifest::{Input, InputKind};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Longest input, in bytes.
-const LONGEST: usize = 10 * 1024;
+pub(crate) const LONGEST: usize = 10 * 1024;
 
 /// Inputs that fit the plan.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Inputs {
     /// Public fields by name. A list is joined by line breaks.
     pub(crate) fields: BTreeMap<String, String>,
@@ -114,3 +115,6 @@ fn value(input: &Input, entered: Option<&Value>) -> Result<Option<String>, Strin
     }
     Ok(Some(values.join("\n")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,12 +7,16 @@
 //! as calls run, and hands none of them to a connector, a log or a caller.
 
 mod answers;
+mod attempt;
 mod call;
+mod challenge;
 mod connect;
+mod data;
 mod environment;
 mod environments;
 mod inputs;
 mod keyring;
+mod login;
 mod oauth;
 mod outbound;
 mod policy;
@@ -21,7 +25,10 @@ mod registry;
 mod session;
 mod way;
 
+pub use attempt::Connected;
 pub use call::{Call, Connectors};
+pub use challenge::{Answered, Challenge, Standing};
+pub use data::Import;
 pub use connect::{Change, Connect, ConnectError};
 pub use environment::{
     Environment, EnvironmentError, Installed, Live, Readiness, Secrets, app_slot_context,

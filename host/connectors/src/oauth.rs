@@ -5,6 +5,7 @@
 //! blanked in what the app answers. No connector sees any of them, nor could it send them
 //! to the token endpoint itself.
 
+mod adopt;
 mod endpoint;
 mod refresh;
 mod sign_in;
@@ -14,3 +15,5 @@ pub use endpoint::{TokenError, secret_origin_field};
 pub(crate) use refresh::{NotRenewed, Renewal, ends_soon};
 pub use sign_in::{Begun, Finished, SignIn, SignInError, is_set_up};
 pub use state::{environment_of_state, random};
+pub(crate) use state::{hash, new_state};
+pub(crate) use endpoint::TokenEndpoint;

@@ -9,9 +9,13 @@ use parking_lot::Mutex;
 use rollout_catalog::Manifest;
 use rollout_catalog::manifest::RateScope;
 use rollout_egress::{self as egress, Ask, Budgets, Exchange, Lender, Lent, Loan, Rule, Unlent};
-use rollout_store::{BudgetAsk, BudgetLoan, BudgetsLent, Credential, EnvStore, OutboundCall};
+use rollout_store::{
+    BudgetAsk, BudgetLeft, BudgetLoan, BudgetsLent, Credential, EnvStore, OutboundCall, StoreError,
+};
 use tokio::sync::Notify;
 use uuid::Uuid;
+
+use crate::{Connectors, Environment, Live};
 
 /// How often records are written, and after how many.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -128,6 +132,32 @@ impl Outbound {
     /// Writes the records that wait.
     pub(crate) async fn write_records(&self) {
         self.journal.write().await;
+    }
+}
+
+impl Connectors {
+    /// What the tightest of an account's rate limits leaves, as its connector's manifest
+    /// names them; none: it names none.
+    pub async fn budget(
+        &self,
+        environment: &Environment,
+        live: &Live,
+    ) -> Result<Option<BudgetLeft>, StoreError> {
+        let Some(connector) = self.find(environment, &live.credential.app_key) else {
+            return Ok(None);
+        };
+        let Rates { account, rules } = Rates::of(&connector.manifest, Some(&live.credential));
+        let asks = rules.iter().map(|rule| BudgetAsk {
+            key: rule.key.clone(),
+            limit: rule.requests.into(),
+            window: milliseconds(rule.window),
+            wanted: 1,
+        });
+        let asks: Vec<BudgetAsk> = asks.collect();
+        let left = environment.store().budgets_left(&account, &asks).await?;
+        // By the part that is left of each.
+        let part = |one: &BudgetLeft| one.remaining.saturating_mul(1_000_000) / one.limit.max(1);
+        Ok(left.into_iter().min_by_key(part))
     }
 }
 

@@ -61,10 +61,7 @@ impl Way {
         let Some(live) = renewal.live() else {
             return self.egress.send(&self.grant, request).await;
         };
-        if !renewal
-            .slot(&live)
-            .is_some_and(|slot| self.carries(&request, slot))
-        {
+        if !self.carries(&request, &renewal.slots(&live)) {
             return self.egress.send(&self.grant, request).await;
         }
         let used = self.good(renewal, &live).await?;
@@ -128,10 +125,11 @@ impl Way {
         Ok(number)
     }
 
-    /// Whether a request places this slot.
-    fn carries(&self, request: &Request, slot: &str) -> bool {
+    /// Whether a request places one of these slots.
+    fn carries(&self, request: &Request, slots: &[&str]) -> bool {
         let own = &self.grant.access().policy().placements;
         let own = own.iter().filter(|_| request.authenticate);
-        own.chain(&request.secrets).any(|one| one.slot == slot)
+        own.chain(&request.secrets)
+            .any(|one| slots.contains(&one.slot.as_str()))
     }
 }

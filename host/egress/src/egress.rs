@@ -237,6 +237,11 @@ impl Egress {
                     "slot `{slot}` is not in the manifest: add it to \"slots\""
                 )));
             }
+            if matches!(held, SlotValue::Withheld) {
+                return Err(Failure::Denied(format!(
+                    "slot `{slot}` is for signing in: only the calls of `login` may use it"
+                )));
+            }
             policy.allow(placement, method.as_str(), &target)?;
             let SlotValue::Secret(secret) = held else {
                 return Err(Failure::Denied(format!(

@@ -91,7 +91,7 @@ impl Access {
         if !slot.signing {
             return Err(SlotError::NotSigning(name.to_owned()));
         }
-        if slot.values.is_empty() {
+        if slot.values.is_empty() || slot.withheld {
             return Err(SlotError::Empty(name.to_owned()));
         }
         Ok(&slot.values)
@@ -364,7 +364,7 @@ impl Grant {
     pub fn reveal(&self, slot: &str) -> Result<Secret, SlotError> {
         match self.value(slot) {
             SlotValue::Secret(secret) => Ok(secret),
-            SlotValue::Empty => Err(SlotError::Empty(slot.to_owned())),
+            SlotValue::Empty | SlotValue::Withheld => Err(SlotError::Empty(slot.to_owned())),
             SlotValue::Undeclared => Err(SlotError::Unknown(slot.to_owned())),
         }
     }
@@ -380,6 +380,9 @@ impl Grant {
         let Some(slot) = access.slot(name) else {
             return SlotValue::Undeclared;
         };
+        if slot.withheld {
+            return SlotValue::Withheld;
+        }
         captured
             .or_else(|| {
                 slot.values
@@ -458,6 +461,8 @@ impl fmt::Debug for Grant {
 /// What a slot holds for a placement.
 pub(crate) enum SlotValue {
     Undeclared,
+    /// It is for signing in only.
+    Withheld,
     Empty,
     Secret(Secret),
 }

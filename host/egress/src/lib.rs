@@ -30,6 +30,10 @@
 //!
 //! A refusal names the thing, the reason, and the line to add to the manifest.
 //!
+//! What the host tells receivers of webhooks leaves by [`Receivers`]: no manifest says
+//! who they are, so there is no policy and no secret, but the same address filter, which
+//! only the operator's list of private receivers opens ([`Private`]).
+//!
 //! This crate must never follow a redirect, send a request a second time that may
 //! have changed something, log a query or a secret, or know what a connector, an
 //! entity or a database is.
@@ -45,6 +49,8 @@ mod mac;
 mod path;
 mod placement;
 mod policy;
+mod private;
+mod receivers;
 mod record;
 mod redact;
 mod resolver;
@@ -63,6 +69,8 @@ pub use headers::{MAX_HEADER_BYTES, MAX_HEADERS, may_be_set};
 pub use mac::{MacAlgorithm, SlotError};
 pub use placement::{Place, Placement};
 pub use policy::{Binding, HostRule, MAX_URL_BYTES, Policy};
+pub use private::{Private, PrivateError};
+pub use receivers::{Call, Receivers, ReceiversConfig, Received, RefusedUrl};
 pub use record::{Exchange, Outcome, Recorder, Trace};
 pub use redact::{BLANK, LONG, Redactor, SHORT};
 pub use resolver::{Lookup, LookupFuture};

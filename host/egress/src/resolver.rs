@@ -36,27 +36,41 @@ impl Lookup for SystemLookup {
 #[error("the name has no address that may be called")]
 pub(crate) struct AddressRefused;
 
+/// Whether an address of a name may be called.
+type Allowed = dyn Fn(&str, IpAddr) -> bool + Send + Sync;
+
 /// Lets through only the addresses that `allowed` accepts.
 pub(crate) struct GuardedResolver {
     lookup: Arc<dyn Lookup>,
-    allowed: fn(IpAddr) -> bool,
+    allowed: Arc<Allowed>,
 }
 
 impl GuardedResolver {
     pub(crate) fn new(lookup: Arc<dyn Lookup>, allowed: fn(IpAddr) -> bool) -> GuardedResolver {
-        GuardedResolver { lookup, allowed }
+        GuardedResolver::by_name(lookup, move |_, address| allowed(address))
+    }
+
+    /// The same where it also depends on the name.
+    pub(crate) fn by_name(
+        lookup: Arc<dyn Lookup>,
+        allowed: impl Fn(&str, IpAddr) -> bool + Send + Sync + 'static,
+    ) -> GuardedResolver {
+        GuardedResolver {
+            lookup,
+            allowed: Arc::new(allowed),
+        }
     }
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let looking = self.lookup.lookup(name.as_str().to_owned());
-        let allowed = self.allowed;
+        let allowed = self.allowed.clone();
         Box::pin(async move {
             let found = looking.await?;
             let kept: Vec<SocketAddr> = found
                 .iter()
-                .filter(|address| allowed(**address))
+                .filter(|address| allowed(name.as_str(), **address))
                 // Port 0: the connection takes the one of the URL.
                 .map(|address| SocketAddr::new(*address, 0))
                 .collect();

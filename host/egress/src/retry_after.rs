@@ -9,15 +9,17 @@ const UNSAID: Duration = Duration::from_secs(1);
 
 /// How long an answer asks for patience: 429, and 503 that says until when.
 pub(crate) fn patience(status: u16, headers: &HeaderMap) -> Option<Duration> {
-    let said = || {
-        let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        read(text, SystemTime::now())
-    };
     match status {
-        429 => Some(said().unwrap_or(UNSAID)),
-        503 => said(),
+        429 => Some(said(headers).unwrap_or(UNSAID)),
+        503 => said(headers),
         _ => None,
     }
+}
+
+/// What the header `Retry-After` says, if there is a readable one.
+pub(crate) fn said(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    read(text, SystemTime::now())
 }
 
 /// A number of seconds, or a date.

@@ -52,6 +52,8 @@ pub struct Slot {
     pub scope: Scope,
     /// True if codes may be made with it ([`crate::Access::mac`]).
     pub signing: bool,
+    /// True if it may not be used here: it is for signing in, and only blanked elsewhere.
+    pub withheld: bool,
     /// Its values; empty while it has none. Placements use the first.
     pub values: Vec<Secret>,
 }

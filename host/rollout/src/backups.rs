@@ -345,6 +345,8 @@ fn environment(
         app_keys: note.app_keys,
         old_secret,
         held: !restore.resume,
+        // Whoever restores it decides anew.
+        include_data: false,
         created_at: note.created_at,
     })
 }

@@ -72,13 +72,19 @@ pub(crate) fn env_list(data: &Path, config: &Config, as_json: bool) -> Result<()
                     "clientId": one.client_id,
                     "databaseUrl": url,
                     "held": one.held,
+                    "includeData": one.include_data,
                 }));
             }
             println!("{}", Value::Array(shown));
         } else {
             for one in environments {
                 let held = if one.held { "\theld" } else { "" };
-                println!("{}\t{}{held}", one.name, one.client_id);
+                let data = if one.include_data {
+                    "\tinclude-data"
+                } else {
+                    ""
+                };
+                println!("{}\t{}{held}{data}", one.name, one.client_id);
             }
         }
         Ok(())
@@ -303,6 +309,16 @@ fn read_line() -> Result<String> {
         stdin.lock().read_to_string(&mut text)?;
     }
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+pub(crate) fn routes() -> Result<()> {
+    let routes = rollout_server::routes(&Catalog::embedded()?);
+    let shown = routes.iter().map(|route| {
+        let methods: Vec<&str> = route.methods.iter().map(|method| method.as_str()).collect();
+        json!({"path": route.path, "methods": methods, "access": route.access.as_str()})
+    });
+    println!("{}", shown.collect::<Value>());
+    Ok(())
 }
 
 pub(crate) fn config_print(config: &Config) -> Result<()> {

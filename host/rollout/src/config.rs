@@ -31,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) connectors: Connectors,
     pub(crate) auth: Auth,
     pub(crate) oauth: OAuth,
+    pub(crate) link: Link,
     pub(crate) api: Api,
     pub(crate) sync: Sync,
     pub(crate) egress: Egress,
@@ -48,6 +49,7 @@ pub(crate) struct Server {
     #[serde(with = "humantime_serde")]
     pub(crate) header_read_timeout: Duration,
     pub(crate) cors_origins: Vec<String>,
+    pub(crate) core_dumps: bool,
 }
 
 impl Default for Server {
@@ -58,6 +60,7 @@ impl Default for Server {
             body_bytes: 2 * 1024 * 1024,
             header_read_timeout: Duration::from_secs(10),
             cors_origins: vec!["*".into()],
+            core_dumps: false,
         }
     }
 }
@@ -174,6 +177,12 @@ pub(crate) struct OAuth {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(crate) struct Link {
+    pub(crate) frame_ancestors: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Api {
     /// 0: no limit.
     pub(crate) requests_per_second: u32,
@@ -184,6 +193,8 @@ pub(crate) struct Api {
 pub(crate) struct Sync {
     #[serde(with = "humantime_serde")]
     pub(crate) poll_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) full_pass_interval: Duration,
     pub(crate) page_records: u32,
     pub(crate) parallel: usize,
     #[serde(with = "humantime_serde")]
@@ -191,17 +202,27 @@ pub(crate) struct Sync {
     #[serde(with = "humantime_serde")]
     pub(crate) retry_longest: Duration,
     pub(crate) failed_after: u32,
+    pub(crate) connectors: BTreeMap<String, Interval>,
+    pub(crate) environments: BTreeMap<String, Interval>,
 }
+
+/// A time between two polls.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Interval(#[serde(with = "humantime_serde")] pub(crate) Duration);
 
 impl Default for Sync {
     fn default() -> Self {
         Self {
             poll_interval: Duration::from_secs(60),
+            full_pass_interval: Duration::from_secs(24 * 3600),
             page_records: 500,
             parallel: 8,
             retry_first: Duration::from_secs(5),
             retry_longest: Duration::from_secs(600),
             failed_after: 8,
+            connectors: BTreeMap::new(),
+            environments: BTreeMap::new(),
         }
     }
 }
@@ -365,6 +386,20 @@ impl Config {
             let key = format!("oauth.redirect_urls.{name}");
             return wrong(&key, not_an_address(url));
         }
+        let mut ancestors = self.link.frame_ancestors.iter();
+        if let Some(one) = ancestors.find(|one| !is_frame_ancestor(one)) {
+            return wrong(
+                "link.frame_ancestors",
+                format!("`{one}` is neither 'self' nor an origin"),
+            );
+        }
+        let mut origins = self.server.cors_origins.iter();
+        if let Some(one) = origins.find(|one| *one != "*" && !is_exact_origin(one)) {
+            return wrong(
+                "server.cors_origins",
+                format!("`{one}` is not as browsers write an origin: https://app.example.com"),
+            );
+        }
         if self.sync.page_records == 0 || self.sync.page_records > 5000 {
             return wrong("sync.page_records", "must be 1 to 5000".into());
         }
@@ -373,6 +408,22 @@ impl Config {
         }
         if self.sync.poll_interval < Duration::from_millis(100) {
             return wrong("sync.poll_interval", "must be at least 100ms".into());
+        }
+        if self.sync.full_pass_interval < Duration::from_millis(100) {
+            return wrong("sync.full_pass_interval", "must be at least 100ms".into());
+        }
+        let particular = [
+            ("connectors", &self.sync.connectors),
+            ("environments", &self.sync.environments),
+        ];
+        for (table, intervals) in particular {
+            let mut short = intervals
+                .iter()
+                .filter(|(_, interval)| interval.0 < Duration::from_millis(100));
+            if let Some((name, _)) = short.next() {
+                let key = format!("sync.{table}.{name}");
+                return wrong(&key, "must be at least 100ms".into());
+            }
         }
         if !self.control.database_url.is_empty() {
             match Location::parse(&self.control.database_url) {
@@ -486,6 +537,20 @@ fn is_address(text: &str) -> bool {
 
 fn not_an_address(text: &str) -> String {
     format!("`{text}` is not like https://connect.example.com/api/oauth/redirect")
+}
+
+/// Whether `Content-Security-Policy` can have it: `'self'`, or an origin, with `*.` for
+/// all hosts below one.
+fn is_frame_ancestor(text: &str) -> bool {
+    let (scheme, host) = text.split_once("://").unwrap_or_default();
+    let host = host.strip_prefix("*.").unwrap_or(host);
+    text == "'self'" || is_exact_origin(&format!("{scheme}://{host}"))
+}
+
+/// Whether browsers write an origin like this: lower case, no default port, no slash.
+fn is_exact_origin(text: &str) -> bool {
+    is_origin(text)
+        && url::Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text)
 }
 
 fn is_origin(text: &str) -> bool {
@@ -652,6 +717,16 @@ mod tests {
                 "keys.variable",
                 "variable = \"\"",
             ),
+            (
+                "[link]\nframe_ancestors = [\"https://a.example; script-src *\"]",
+                "link.frame_ancestors",
+                "frame_ancestors = []",
+            ),
+            (
+                "[server]\ncors_origins = [\"https://App.example.com/\"]",
+                "server.cors_origins",
+                "cors_origins = [\"*\"]",
+            ),
             ("[sync\n", "line 1", ""),
         ] {
             let error = load(text, &[]).unwrap_err();
@@ -659,6 +734,30 @@ mod tests {
             assert!(error.contains(example), "{text}: {error}");
             assert!(!error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        for good in [
+            "'self'",
+            "https://app.example.com",
+            "https://*.example.com:8443",
+        ] {
+            assert!(is_frame_ancestor(good), "{good}");
+        }
+        for bad in [
+            "*",
+            "self",
+            "app.example.com",
+            "https://a.example/",
+            "'none'",
+            "",
+        ] {
+            assert!(!is_frame_ancestor(bad), "{bad}");
+        }
+        let origins =
+            "[server]\ncors_origins = [\"https://app.example.com\", \"http://localhost:3000\"]";
+        assert!(load(origins, &[]).is_ok());
     }
 
     #[test]

@@ -27,6 +27,12 @@ pub(crate) enum AppKeyStyle {
     Plain,
 }
 
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum EnvCommand {
     /// Create an environment and print its client id and secret.
@@ -112,6 +118,15 @@ pub(crate) enum EnvCommand {
         /// Its name.
         name: String,
     },
+    /// Change what an environment allows.
+    Set {
+        /// Its name.
+        name: String,
+        /// Whether the API hands out what accounts are connected with, keys and tokens in
+        /// clear, and takes them back: `includeData` and `currentData`.
+        #[arg(long, value_enum, value_name = "on|off")]
+        include_data: Switch,
+    },
     /// Logins for SQL on an environment's Postgres database.
     #[command(subcommand)]
     SqlUser(SqlUserCommand),
@@ -181,6 +196,7 @@ pub(crate) fn run(data: &Path, config: &Config, command: EnvCommand) -> Result<(
             backups::restore(data, config, restore)
         }
         EnvCommand::Resume { name } => resume(data, config, &name),
+        EnvCommand::Set { name, include_data } => set(data, config, &name, include_data),
         EnvCommand::SqlUser(command) => sql_users::run(data, config, command),
     }
 }
@@ -338,6 +354,25 @@ fn resume(data: &Path, config: &Config, name: &str) -> Result<()> {
             "environment `{name}` is not held"
         );
         println!("environment `{name}` works from now on");
+        Ok(())
+    })
+}
+
+fn set(data: &Path, config: &Config, name: &str, include_data: Switch) -> Result<()> {
+    block_on(async {
+        let installation = Installation::open(config, data, false).await?;
+        installation.environment(name).await?;
+        let on = include_data == Switch::On;
+        let control = &installation.control;
+        let changed = control.set_include_data(name, on).await?;
+        let already = if changed { "" } else { ", as before" };
+        if on {
+            println!(
+                "the API of `{name}` hands out what accounts are connected with, to whoever has their consumer's token{already}"
+            );
+        } else {
+            println!("the API of `{name}` hands out no secrets{already}");
+        }
         Ok(())
     })
 }

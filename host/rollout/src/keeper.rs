@@ -177,6 +177,7 @@ impl Keeper {
                     tracing::info!(
                         environment = stored.name,
                         held = stored.held,
+                        include_data = stored.include_data,
                         "environment changed"
                     );
                     self.installation.databases.signals().wake();

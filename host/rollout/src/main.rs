@@ -18,6 +18,7 @@ mod keeper;
 mod keys;
 mod serve;
 mod sql_users;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,9 +89,18 @@ enum Command {
     /// Keys that seal secrets: list them, make new ones, drop old ones.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// How the accounts of every environment are: when they were synced, what is wrong.
+    Status {
+        /// Print a JSON array.
+        #[arg(long)]
+        json: bool,
+    },
     /// The configuration in force.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print every route of the API as JSON: path, methods, and whom it answers.
+    #[command(hide = true)]
+    Routes,
     /// Compile the component on standard input to standard output, in a process of its
     /// own: what the other commands begin for each file.
     #[command(name = serve::COMPILE, hide = true)]
@@ -186,7 +196,9 @@ fn run(cli: Cli) -> Result<()> {
             commands::token(data, &config, &new.env, subject, new.admin, new.ttl)
         }
         Command::Connector(command) => connectors::run(data, config, command),
+        Command::Routes => commands::routes(),
         Command::Key(command) => keys::run(data, &config, command),
+        Command::Status { json } => status::run(data, &config, json),
         // It has no configuration: see `main`.
         Command::CompileConnector { .. } => Ok(()),
         Command::Config(ConfigCommand::Print) => commands::config_print(&config),

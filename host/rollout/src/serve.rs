@@ -1,6 +1,7 @@
 //! `rollout serve`: opens everything in an order in which a failure leaves
 //! nothing changed, serves, and drains when it is told to stop.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,16 +14,16 @@ use rollout_connectors::{Connectors, Environments, LoadDirError, Registry};
 use rollout_egress::{CallLimits, Egress, EgressConfig};
 use rollout_sandbox::{Compiler, Sandbox};
 use rollout_server::edge::{Cors, EdgeOptions, Origins, ServeOptions, around};
-use rollout_server::{Host, Settings, health_router, router};
+use rollout_server::{Host, LinkSettings, Settings, health_router, router};
 use rollout_store::{HOUSE, Migrate, SETTLE, SYNC};
-use rollout_sync::{Engine, Settler, Writer};
+use rollout_sync::{Engine, Intervals, Settler, Writer};
 use rollout_work::{Backoff, House, Keep, Leases, Queued, Workers};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, LogFormat};
+use crate::config::{self, Config, Interval, LogFormat};
 use crate::data::DataDir;
 use crate::installation::Installation;
 use crate::keeper::Keeper;
@@ -86,6 +87,18 @@ fn log(config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// Secrets are in memory while calls run, and in buffers of the HTTP client for a while
+/// after.
+fn forbid_core_dumps() -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .context("core dumps can't be turned off: set server.core_dumps = true")?;
+    }
+    Ok(())
+}
+
 async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
     let listener = TcpListener::bind(&config.server.listen)
         .await
@@ -93,6 +106,9 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
     // What is configured wrongly is named before anything is made.
     let folders = folders(&config)?;
     let egress = egress(&config)?;
+    if !config.server.core_dumps {
+        forbid_core_dumps()?;
+    }
     let data = DataDir::open(path, true)?;
     let _lock = data.lock()?;
     let registry = load(folders, sandbox(&config, Some(&data))?).await?;
@@ -145,6 +161,11 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
         requests_per_second: NonZeroU32::new(config.api.requests_per_second),
         redirect_url: Some(config.oauth.redirect_url.clone()).filter(|url| !url.is_empty()),
         redirect_urls: config.oauth.redirect_urls.clone(),
+        dev_upstreams: config.dev.upstreams.clone(),
+        link: LinkSettings {
+            frame_ancestors: config.link.frame_ancestors.clone(),
+            demo: config.dev.enabled,
+        },
     };
     let writer = Writer::new(connectors.clone(), leases);
     let host = Host::new(connectors, environments.clone(), writer, settings);
@@ -206,7 +227,8 @@ fn queues(config: &Config, connectors: &Arc<Connectors>) -> Vec<Queued> {
         },
     };
     let settings = rollout_sync::Settings {
-        poll_interval: config.sync.poll_interval,
+        poll: intervals(&config.sync),
+        full_pass_interval: config.sync.full_pass_interval,
         page_records: config.sync.page_records,
         retry: Backoff {
             first: config.sync.retry_first,
@@ -235,6 +257,19 @@ fn queues(config: &Config, connectors: &Arc<Connectors>) -> Vec<Queued> {
             handler: Box::new(Engine::new(connectors.clone(), settings)),
         },
     ]
+}
+
+fn intervals(sync: &config::Sync) -> Intervals {
+    let particular = |table: &BTreeMap<String, Interval>| {
+        let all = table.iter();
+        all.map(|(name, interval)| (name.clone(), interval.0))
+            .collect()
+    };
+    Intervals {
+        environments: particular(&sync.environments),
+        connectors: particular(&sync.connectors),
+        default: sync.poll_interval,
+    }
 }
 
 /// Passes signals of work to other hosts, and theirs to the workers here.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use rollout_connectors::{Environment, Live};
 use rollout_store::{Consumer, CredentialStatus};
+use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::host::Host;
@@ -16,6 +17,8 @@ const CREDENTIAL: &str = "x-rollout-credential-id";
 /// The bearer of a valid token.
 pub(crate) struct Asker {
     pub(crate) environment: Arc<Environment>,
+    /// What the token brings for the product's own apps.
+    pub(crate) auth_data: Option<Map<String, Value>>,
     reach: Reach,
 }
 
@@ -63,7 +66,11 @@ impl Host {
                 ));
             }
         };
-        Ok(Asker { environment, reach })
+        Ok(Asker {
+            environment,
+            auth_data: claims.auth_data,
+            reach,
+        })
     }
 
     /// Every cause of refusal is one answer; the log knows more. Whoever is known
@@ -127,6 +134,36 @@ impl Asker {
             Some(consumer) => consumer.is_some_and(|one| live.belongs_to(&one.id)),
         };
         Ok(reached.then_some(live))
+    }
+
+    /// Whether a credential that the token reaches may be changed, deleted and looked into:
+    /// it is the consumer's own, or the token is for the environment.
+    pub(crate) async fn owns(&self, live: &Live) -> Result<bool, ApiError> {
+        Ok(match self.known_consumer().await? {
+            None => true,
+            Some(consumer) => consumer.is_some_and(|one| live.is_owned_by(&one.id)),
+        })
+    }
+
+    /// A credential that the asker owns. 404 if the token does not reach it, 403 if it is
+    /// shared with him.
+    pub(crate) async fn own_credential(&self, id: &str) -> Result<Arc<Live>, ApiError> {
+        let live = self.credential(id).await?;
+        let live = live.ok_or_else(ApiError::not_found)?;
+        if self.owns(&live).await? {
+            return Ok(live);
+        }
+        Err(ApiError::forbidden(
+            "This account is shared with this consumer: only its owner, or an environment token, may do that.",
+        ))
+    }
+
+    /// Who asks, for the log.
+    pub(crate) fn name(&self) -> &str {
+        match &self.reach {
+            Reach::Consumer(key) => key,
+            Reach::Environment => "the environment",
+        }
     }
 
     /// Refuses while the environment may only be read.

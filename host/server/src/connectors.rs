@@ -47,8 +47,10 @@ pub(crate) async fn icon(
         .iter()
         .map(|one| host.connectors.find(one, &key));
     let connector = found.find_map(|found| found);
-    let icon = connector.and_then(|connector| connector.manifest.icon.clone());
-    let icon = icon.ok_or_else(ApiError::not_found)?;
+    let connector = connector.ok_or_else(ApiError::not_found)?;
+    let manifest = &connector.manifest;
+    let icon = manifest.icon.clone();
+    let icon = icon.unwrap_or_else(|| lettered(&manifest.name));
     let headers: [(HeaderName, HeaderValue); 4] = [
         (CONTENT_TYPE, HeaderValue::from_static("image/svg+xml")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -62,6 +64,19 @@ pub(crate) async fn icon(
         ),
     ];
     Ok((headers, icon).into_response())
+}
+
+/// The picture of a connector that has none: its first letter.
+fn lettered(name: &str) -> String {
+    let letter = name.chars().find(|one| one.is_alphanumeric());
+    let letter = letter.map(|one| one.to_uppercase().to_string());
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 64 64\">\
+         <rect width=\"64\" height=\"64\" rx=\"14\" fill=\"#5b6472\"/>\
+         <text x=\"32\" y=\"44\" font-family=\"system-ui, sans-serif\" font-size=\"34\" font-weight=\"600\" \
+         text-anchor=\"middle\" fill=\"#fff\">{}</text></svg>",
+        letter.unwrap_or_default()
+    )
 }
 
 fn shown(connector: &Connector, plans: &[&Plan]) -> Value {
@@ -103,13 +118,23 @@ fn shown(connector: &Connector, plans: &[&Plan]) -> Value {
 }
 
 fn auth(plan: &Plan, kind: impl Fn(InputKind) -> &'static str) -> Value {
-    let inputs = plan.auth.inputs.iter();
+    // The product's token brings them, nobody enters them.
+    let entered = plan.auth.method != AuthMethod::ConsumerToken;
+    let inputs = plan.auth.inputs.iter().filter(|_| entered);
     let inputs: Vec<Value> = inputs.map(|one| input(one, kind(one.kind))).collect();
     let kind = match plan.auth.method {
         AuthMethod::OAuth2 => "oauth2",
-        AuthMethod::None | AuthMethod::Fields => "apiToken",
+        AuthMethod::None
+        | AuthMethod::Fields
+        | AuthMethod::SignIn
+        | AuthMethod::ClientCredentials
+        | AuthMethod::ConsumerToken => "apiToken",
     };
-    json!({"type": kind, "userInputsSchema": inputs})
+    let mut shown = json!({"type": kind, "userInputsSchema": inputs});
+    if let Some(shown) = shown.as_object_mut().filter(|_| !plan.name.is_empty()) {
+        shown.insert("name".into(), json!(plan.name));
+    }
+    shown
 }
 
 fn real_kind(kind: InputKind) -> &'static str {
@@ -138,6 +163,9 @@ fn input(input: &Input, kind: &str) -> Value {
     }
     if let Some(html) = &input.info_html {
         shown.insert("infoHTML".into(), json!(harmless(html)));
+    }
+    if input.optional {
+        shown.insert("optional".into(), json!(true));
     }
     if !input.options.is_empty() {
         let options: Vec<Value> = input

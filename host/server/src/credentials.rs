@@ -1,30 +1,41 @@
 //! `/api/credentials`: the accounts that are connected.
 
+pub(crate) mod consumers;
+pub(crate) mod data;
+pub(crate) mod import;
+
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
 use rollout_catalog::Issue;
-use rollout_connectors::{Change, Connect, ConnectError, Environment, Live, Readiness};
-use rollout_store::{CredentialStatus, StoreError, SyncRow, SyncStatus, api_time};
+use rollout_connectors::{
+    Change, Connect, ConnectError, Connected, Environment, EnvironmentError, Live,
+};
+use rollout_store::{CredentialStatus, Records, StoreError, SyncRow, api_time};
 use serde_json::{Map, Value, json};
 
 use crate::asker::Asker;
-use crate::edge::{Query, read_json};
+use crate::edge::{Query, RequestId, read_json};
 use crate::error::ApiError;
 use crate::failure;
 use crate::host::{Host, cause};
+use crate::sanitize::harmless;
+use crate::sync;
 
 /// A bare array, oldest first. `appKey` narrows it; `includeProfile=true` adds
-/// the older form of the label.
+/// the older form of the label, `includeData=true` what an account is connected with.
 pub(crate) async fn list(
     State(host): State<Arc<Host>>,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let asker = host.asker(request.headers())?;
     let query = Query::of(request.uri())?;
     let profile = query.flag("includeProfile")?.unwrap_or(false);
+    let data = data::is_wanted(&asker, &query)?;
     let app = query
         .text("appKey")
         .map(rollout_catalog::manifest::fold_key);
@@ -36,33 +47,45 @@ pub(crate) async fn list(
     let ids: Vec<String> = all.iter().map(|live| live.credential.id.clone()).collect();
     let rows = asker.environment.store().sync_rows_of(&ids).await;
     let rows = rows.map_err(ApiError::store_unavailable)?;
-    let credentials = all.iter().map(|live| {
+    let mut credentials = Vec::new();
+    for live in &all {
         let rows = rows.get(&live.credential.id);
         let rows = rows.map(Vec::as_slice).unwrap_or_default();
-        shown(&asker.environment, live, rows, profile)
-    });
-    Ok(Json(credentials.collect()))
+        let mut shown = shown(&asker.environment, live, rows, profile);
+        if data && asker.owns(live).await? {
+            data::put(&host, &asker, live, request_id(&request), &mut shown)?;
+        }
+        credentials.push(shown);
+    }
+    Ok(private(Value::Array(credentials)))
 }
 
-/// One account.
+/// One account. `includeData=true` adds what it is connected with.
 pub(crate) async fn read(
     State(host): State<Arc<Host>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, ApiError> {
-    let asker = host.asker(&headers)?;
+    request: Request,
+) -> Result<Response, ApiError> {
+    let asker = host.asker(request.headers())?;
+    let query = Query::of(request.uri())?;
+    let data = data::is_wanted(&asker, &query)?;
     let live = asker
         .credential(&id)
         .await?
         .ok_or_else(ApiError::not_found)?;
-    show(&asker, &live).await
+    let mut shown = show(&asker, &live).await?;
+    sync::put_budget(&host, &asker, &live, &mut shown).await?;
+    if data && asker.owns(&live).await? {
+        data::put(&host, &asker, &live, request_id(&request), &mut shown)?;
+    }
+    Ok(private(shown))
 }
 
 /// Connects an account: what was entered is proven with the app first.
 pub(crate) async fn connect(
     State(host): State<Arc<Host>>,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let asker = host.asker(request.headers())?;
     asker.may_change()?;
     let cause = cause(&request);
@@ -72,6 +95,7 @@ pub(crate) async fn connect(
         app_key: text(&mut body, "appKey")?.ok_or_else(|| wrong("appKey", "is required"))?,
         plan: text(&mut body, "plan")?,
         user_inputs: map(&mut body, "userInputs")?.unwrap_or_default(),
+        auth_data: asker.auth_data.clone(),
         entities_to_sync: map(&mut body, "entitiesToSync")?,
     };
     let consumer = asker.consumer().await?;
@@ -87,18 +111,16 @@ pub(crate) async fn change(
     State(host): State<Arc<Host>>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let asker = host.asker(request.headers())?;
     asker.may_change()?;
-    let live = asker
-        .credential(&id)
-        .await?
-        .ok_or_else(ApiError::not_found)?;
+    let live = asker.own_credential(&id).await?;
     let cause = cause(&request);
     let mut body = object(request, host.settings.body_bytes).await?;
     known(&body, &["userInputs", "entitiesToSync", "label"])?;
     let change = Change {
         user_inputs: map(&mut body, "userInputs")?,
+        auth_data: asker.auth_data.clone(),
         entities_to_sync: map(&mut body, "entitiesToSync")?,
         label: text(&mut body, "label")?,
     };
@@ -109,7 +131,9 @@ pub(crate) async fn change(
     answer(&asker, changed).await
 }
 
-/// Deletes an account: its secrets and its records.
+/// Deletes an account: its secrets, and its records unless `keepRecords=true`. One that is
+/// shared with the asker is taken from him only. A token of the environment erases the
+/// records that were kept of a deleted account in the same way.
 pub(crate) async fn delete(
     State(host): State<Arc<Host>>,
     request: Request,
@@ -121,38 +145,86 @@ pub(crate) async fn delete(
     let id = query
         .text("credentialId")
         .ok_or_else(|| ApiError::invalid_query("credentialId", "is required"))?;
-    let live = asker
-        .credential(id)
-        .await?
-        .ok_or_else(ApiError::not_found)?;
-    match asker.environment.forget(&live.credential.id).await {
-        Ok(()) => {
+    let records = match query.flag("keepRecords")? {
+        Some(true) => Records::Keep,
+        Some(false) | None => Records::Erase,
+    };
+    let environment = &asker.environment;
+    let Some(live) = asker.credential(id).await? else {
+        asker.for_environment().map_err(|_| ApiError::not_found())?;
+        let kept = match records {
+            Records::Keep => false,
+            Records::Erase => {
+                let erased = environment.erase_kept(id).await;
+                ended(erased.map_err(EnvironmentError::Store))?
+            }
+        };
+        return kept
+            .then_some(StatusCode::NO_CONTENT)
+            .ok_or_else(ApiError::not_found);
+    };
+    let gone = if asker.owns(&live).await? {
+        let forgotten = environment.forget(&live.credential.id, records).await;
+        if forgotten.is_ok() {
             // Nobody waits for what the app says to it.
-            let (host, environment) = (host.clone(), asker.environment.clone());
+            let (host, environment) = (host.clone(), environment.clone());
             tokio::spawn(async move {
                 let revoking = host.connectors.revoke_tokens(&environment, &live, &cause);
                 revoking.await;
             });
-            Ok(StatusCode::NO_CONTENT)
         }
-        // Somebody else was faster: it is gone either way.
-        Err(StoreError::NotFound(_)) => Ok(StatusCode::NO_CONTENT),
+        forgotten.map_err(EnvironmentError::Store)
+    } else {
+        let consumer = asker.consumer().await?;
+        environment.unshare(&live.credential.id, &consumer).await
+    };
+    // Somebody else was faster: it is gone either way.
+    ended(gone)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether it was there, if that is how it ended.
+pub(super) fn ended(ended: Result<(), EnvironmentError>) -> Result<bool, ApiError> {
+    match ended {
+        Ok(()) => Ok(true),
+        Err(EnvironmentError::Store(StoreError::NotFound(_))) => Ok(false),
         Err(error) => Err(ApiError::store_unavailable(error)),
     }
 }
 
+/// What is said of an account that was connected or changed, or what its app wants to
+/// know first.
 async fn answer(
     asker: &Asker,
-    connected: Result<Arc<Live>, ConnectError>,
-) -> Result<Json<Value>, ApiError> {
-    let live = connected.map_err(refused)?;
-    show(asker, &live).await
+    connected: Result<Connected, ConnectError>,
+) -> Result<Response, ApiError> {
+    let shown = match connected.map_err(refused)? {
+        Connected::Account(live) => show(asker, &live).await?,
+        Connected::Challenge(challenge) => json!({
+            "action": "OTP_REQUEST",
+            "titleHTML": harmless(&challenge.title),
+            "messageHTML": harmless(&challenge.message),
+            "otpChallengeId": challenge.id,
+        }),
+    };
+    Ok(private(shown))
 }
 
-async fn show(asker: &Asker, live: &Live) -> Result<Json<Value>, ApiError> {
+async fn show(asker: &Asker, live: &Live) -> Result<Value, ApiError> {
     let rows = asker.environment.store().sync_rows(&live.credential.id);
     let rows = rows.await.map_err(ApiError::store_unavailable)?;
-    Ok(Json(shown(&asker.environment, live, &rows, true)))
+    Ok(shown(&asker.environment, live, &rows, true))
+}
+
+/// An answer that nothing on its way keeps: it may hold secrets.
+fn private(body: Value) -> Response {
+    let headers = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (headers, Json(body)).into_response()
+}
+
+fn request_id(request: &Request) -> &str {
+    let id = request.extensions().get::<RequestId>();
+    id.map(RequestId::as_str).unwrap_or_default()
 }
 
 /// While connecting, the person who typed the key is the one who reads this.
@@ -173,7 +245,10 @@ pub(crate) fn refused(error: ConnectError) -> ApiError {
                 .map(|Issue { pointer, message }| (pointer, message)),
         ),
         ConnectError::Refused(words) => ApiError::invalid_credentials(words),
-        other @ ConnectError::OtherAccount => ApiError::conflict(other.to_string()),
+        other @ (ConnectError::OtherAccount | ConnectError::Replaced) => {
+            ApiError::conflict(other.to_string())
+        }
+        ConnectError::Token(error) => failure::of_token(error),
         ConnectError::Call(error) => failure::of_call(error),
         ConnectError::Store(StoreError::NotFound(_)) => ApiError::not_found(),
         ConnectError::Store(error) => ApiError::store_unavailable(error),
@@ -196,7 +271,7 @@ fn shown(environment: &Environment, live: &Live, rows: &[SyncRow], profile: bool
         "plan": credential.plan,
         "entitiesToSync": credential.entities_to_sync,
         "status": status,
-        "sync": sync(live, rows),
+        "sync": sync::shown(live, rows),
     });
     if let Some(shown) = shown.as_object_mut() {
         if let Some(reason) = reason {
@@ -207,54 +282,6 @@ fn shown(environment: &Environment, live: &Live, rows: &[SyncRow], profile: bool
         }
     }
     shown
-}
-
-/// How far the account's entities are, in the terms in which they can be read:
-/// nothing is shown as done that still answers 409.
-fn sync(live: &Live, rows: &[SyncRow]) -> Value {
-    let readable = |row: &SyncRow| live.readiness(&row.entity).unwrap_or(Readiness::Syncing);
-    let mut entities = Map::new();
-    for row in rows {
-        let status = match (row.schedule.status, readable(row)) {
-            (SyncStatus::Done, Readiness::Syncing) => SyncStatus::Running,
-            (status, _) => status,
-        };
-        let mut entity = json!({
-            "status": status.as_str(),
-            "records": row.records,
-            "total": row.total,
-        });
-        if let Some(entity) = entity.as_object_mut() {
-            if row.quarantined > 0 {
-                entity.insert("quarantined".into(), json!(row.quarantined));
-            }
-            if let Some(error) = &row.schedule.error {
-                entity.insert("error".into(), json!(error));
-            }
-            if let Some(done) = row.schedule.first_done_at {
-                entity.insert("firstCompletedAt".into(), json!(api_time(done).ok()));
-            }
-        }
-        entities.insert(row.entity.clone(), entity);
-    }
-    let readiness: Vec<Readiness> = rows.iter().map(readable).collect();
-    let settled = |one: &Readiness| matches!(one, Readiness::Complete | Readiness::Unavailable(_));
-    let status = if readiness.iter().all(settled) {
-        "done"
-    } else if readiness
-        .iter()
-        .any(|one| matches!(one, Readiness::Failed(_)))
-    {
-        "failed"
-    } else if rows
-        .iter()
-        .any(|row| row.schedule.status != SyncStatus::Pending)
-    {
-        "running"
-    } else {
-        "pending"
-    };
-    json!({"status": status, "entities": entities})
 }
 
 pub(crate) async fn object(request: Request, limit: usize) -> Result<Map<String, Value>, ApiError> {

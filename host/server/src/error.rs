@@ -220,6 +220,11 @@ impl ApiError {
         ApiError::saying(Code::Forbidden, needs)
     }
 
+    /// 403: the environment hands out no secrets, and takes none back.
+    pub fn include_data_off() -> ApiError {
+        ApiError::new(Code::IncludeDataOff)
+    }
+
     /// 400: no `X-Rollout-Credential-Id`.
     pub fn credential_header_missing() -> ApiError {
         ApiError::new(Code::CredentialHeaderMissing)

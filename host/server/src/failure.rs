@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use rollout_catalog::Issue;
+use rollout_connectors::{ProxyFailure, TokenError};
 use rollout_sandbox::{CallError, Error};
 use rollout_store::StoreError;
 use rollout_sync::WriteError;
 
 use crate::error::ApiError;
+
+/// When to try again if nobody says.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// A write that has no record to show.
 pub(crate) fn of_write(error: WriteError) -> ApiError {
@@ -49,6 +53,38 @@ pub(crate) fn of_call(error: CallError) -> ApiError {
     }
 }
 
+/// A token endpoint that gave no tokens.
+pub(crate) fn of_token(error: TokenError) -> ApiError {
+    match error {
+        TokenError::Refused { .. } => ApiError::invalid_credentials(error.to_string()),
+        TokenError::NotConfigured { .. } => ApiError::unsupported(error.to_string()),
+        TokenError::Said {
+            retry_after: Some(wait),
+            ..
+        }
+        | TokenError::NotSignedIn {
+            retry_after: Some(wait),
+            ..
+        }
+        | TokenError::Failed {
+            failure: ProxyFailure::Budget(Some(wait)),
+            ..
+        } => ApiError::rate_limited(wait).detail(error),
+        TokenError::Failed {
+            failure: ProxyFailure::Unavailable(_),
+            ..
+        } => ApiError::store_unavailable(error),
+        TokenError::Failed {
+            failure: ProxyFailure::Timeout,
+            ..
+        } => ApiError::upstream_timeout(error),
+        TokenError::Said { .. } | TokenError::NotSignedIn { .. } | TokenError::Failed { .. } => {
+            ApiError::upstream_failed(error)
+        }
+        TokenError::Vault(error) => ApiError::internal(error),
+    }
+}
+
 fn of_connector(error: Error) -> ApiError {
     match error {
         Error::InvalidInput(issues) => ApiError::invalid_body(
@@ -61,8 +97,8 @@ fn of_connector(error: Error) -> ApiError {
         Error::NotFound(_) => ApiError::not_found(),
         Error::Conflict(said) => ApiError::conflict(said),
         Error::RateLimited(limit) => {
-            let wait = limit.retry_after_ms.unwrap_or(10_000);
-            ApiError::rate_limited(Duration::from_millis(wait)).detail(limit.message)
+            let wait = limit.retry_after_ms.map_or(RETRY, Duration::from_millis);
+            ApiError::rate_limited(wait).detail(limit.message)
         }
         Error::Upstream(upstream) if upstream.maybe_applied => {
             ApiError::maybe_applied(upstream.message)

@@ -125,7 +125,11 @@ fn shown(
     if event.kind == CREDENTIAL {
         put("resourceIds", json!([event.credential_id]));
         let data = event.data.as_deref().unwrap_or("{}");
-        put("data", serde_json::from_str(data).unwrap_or(Value::Null));
+        let mut data = serde_json::from_str(data).unwrap_or(Value::Null);
+        if let Some(key) = data.pointer_mut("/credential/appKey") {
+            *key = environment.shown_key(&event.app_key).into();
+        }
+        put("data", data);
         return Value::Object(shown);
     }
     put("resourceIds", event.ids.clone().into());

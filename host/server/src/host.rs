@@ -10,12 +10,14 @@ use parking_lot::RwLock;
 use rollout_catalog::{Catalog, Category};
 use rollout_connectors::{Cause, Connector, Connectors, Environment, Environments, Live};
 use rollout_sync::Writer;
+use tokio::sync::Semaphore;
 use utoipa_swagger_ui::Config;
 
-use crate::docs;
 use crate::edge::RequestId;
 use crate::error::ApiError;
+use crate::link::LinkSettings;
 use crate::rate::Rate;
+use crate::{docs, otp};
 
 /// What the configuration says to the server.
 #[derive(Debug, Clone)]
@@ -32,6 +34,10 @@ pub struct Settings {
     pub redirect_url: Option<String>,
     /// The same for single environments, by name.
     pub redirect_urls: BTreeMap<String, String>,
+    /// In development: the simulators that stand for apps' origins, login pages among them.
+    pub dev_upstreams: BTreeMap<String, String>,
+    /// What products show for connecting accounts.
+    pub link: LinkSettings,
 }
 
 impl Settings {
@@ -50,6 +56,8 @@ pub struct Host {
     pub(crate) writer: Writer,
     pub(crate) rate: Rate,
     pub(crate) settings: Settings,
+    /// Places for open connections of people who enter codes.
+    pub(crate) sockets: Arc<Semaphore>,
     openapi: RwLock<HashMap<Category, Bytes>>,
     /// How the viewer of these documents is set up.
     pub(crate) docs: Arc<Config<'static>>,
@@ -68,6 +76,7 @@ impl Host {
             writer,
             connectors,
             environments,
+            sockets: Arc::new(Semaphore::new(otp::MOST_SOCKETS)),
             rate: Rate::new(settings.requests_per_second),
             settings,
             openapi: RwLock::default(),

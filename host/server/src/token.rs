@@ -16,6 +16,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 
@@ -41,6 +42,8 @@ pub struct Claims {
     pub scope: Scope,
     /// `exp`, Unix seconds.
     pub expires_at: u64,
+    /// `"rollout.com": {"authData": {…}}`: what the product's own apps are connected with.
+    pub auth_data: Option<Map<String, Value>>,
 }
 
 /// Whose data a token reaches.
@@ -306,7 +309,11 @@ struct RawClaims {
     exp: Option<u64>,
     nbf: Option<u64>,
     iat: Option<u64>,
+    own: Option<Value>,
 }
+
+/// The claim that is ours.
+const OWN: &str = "rollout.com";
 
 impl<'de> Deserialize<'de> for RawClaims {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<RawClaims, D::Error> {
@@ -329,6 +336,7 @@ impl<'de> Deserialize<'de> for RawClaims {
                         "exp" => once(&mut claims.exp, &mut members, "exp")?,
                         "nbf" => once(&mut claims.nbf, &mut members, "nbf")?,
                         "iat" => once(&mut claims.iat, &mut members, "iat")?,
+                        OWN => once(&mut claims.own, &mut members, OWN)?,
                         _ if others.contains(&name) => {
                             return Err(A::Error::custom("a claim stands there twice"));
                         }
@@ -405,7 +413,12 @@ impl RawClaims {
         let expires_at = self
             .exp
             .ok_or_else(|| TokenError::Claims("exp is missing".to_owned()))?;
+        let auth_data = self.own.and_then(|mut own| match own.get_mut("authData")?.take() {
+            Value::Object(data) => Some(data),
+            _ => None,
+        });
         Ok(Claims {
+            auth_data,
             issuer: self.iss,
             subject: self.sub,
             scope,

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use crate::{Result, StoreError};
@@ -29,6 +30,12 @@ pub fn ago(age: Duration) -> i64 {
 /// A span in milliseconds.
 pub fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A time as the API writes it, or any other of RFC 3339, in milliseconds since 1970.
+pub fn parse_time(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 /// A time in milliseconds since 1970 as the API writes it, `2025-07-02T15:19:21Z`.

@@ -71,6 +71,8 @@ pub struct Environment {
     pub old_secret: Option<(String, i64)>,
     /// Nothing goes out: it was restored, and nobody has said that it is to work.
     pub held: bool,
+    /// The API hands out credentials' secrets, and takes them back.
+    pub include_data: bool,
     /// Milliseconds since 1970.
     pub created_at: i64,
 }
@@ -90,6 +92,7 @@ impl FromRow for Environment {
             },
             old_secret: old.zip(until),
             held: row.get::<i64>("held")? != 0,
+            include_data: row.get::<i64>("include_data")? != 0,
             created_at: row.get("created_at")?,
         })
     }
@@ -216,6 +219,7 @@ impl Control {
             app_keys: new.app_keys,
             old_secret: None,
             held: new.held,
+            include_data: false,
             created_at: now(),
         };
         self.restore_environment(&environment, &[]).await?;

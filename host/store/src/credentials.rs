@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::database::{FromRow, On, Row, Tx, query, statement};
 use crate::outbox::Happened;
 use crate::tokens::{NewTokens, drop_tokens, put_tokens};
-use crate::{EnvStore, Result, StoreError, changes, ids, now};
+use crate::{EnvStore, Result, StoreError, changes, ids, now, sharing, tokens};
 
 /// A user of the product, as the product names him.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,7 +200,7 @@ impl EnvStore {
         .bind(credential.updated_at)
         .execute(&mut tx)
         .await?;
-        add_consumer(&mut tx, &credential.id, consumer_id).await?;
+        sharing::add_consumer(&mut tx, &credential.id, consumer_id, false).await?;
         put_secrets(&mut tx, &credential.id, secrets).await?;
         if let Some(tokens) = tokens {
             put_tokens(&mut tx, &credential.id, tokens).await?;
@@ -223,6 +223,26 @@ impl EnvStore {
         self.db.commit(tx).await?;
         self.signal();
         Ok(credential)
+    }
+
+    /// The same, if its tokens still have this number (none: it has no tokens). Changes
+    /// nothing and answers none if they have another: somebody replaced them meanwhile.
+    pub async fn update_credential_over(
+        &self,
+        id: &str,
+        number: Option<i64>,
+        change: &CredentialChange,
+    ) -> Result<Option<Credential>> {
+        let mut tx = self.db.write().await?;
+        tokens::hold(&mut tx, id).await?;
+        let found = query("SELECT number FROM host_tokens WHERE credential_id = $1").bind(id);
+        if found.optional(&mut tx).await? != number {
+            return Ok(None);
+        }
+        let credential = change_credential(self, &mut tx, id, change).await?;
+        self.db.commit(tx).await?;
+        self.signal();
+        Ok(Some(credential))
     }
 
     /// Tells what happened to a credential, and whose it is.
@@ -263,7 +283,8 @@ impl EnvStore {
             .await
     }
 
-    /// The consumer's credential for this account of this app.
+    /// The consumer's own credential for this account of this app; one that is shared
+    /// with him is somebody else's.
     pub async fn find_by_external(
         &self,
         consumer_id: &str,
@@ -271,14 +292,6 @@ impl EnvStore {
         external_id: &str,
     ) -> Result<Option<Credential>> {
         find(&self.db, consumer_id, app_key, external_id).await
-    }
-
-    /// Gives a credential to one more consumer.
-    pub async fn share_credential(&self, credential_id: &str, consumer_id: &str) -> Result<()> {
-        let mut tx = self.db.write().await?;
-        add_consumer(&mut tx, credential_id, consumer_id).await?;
-        changes::note(&mut tx, credential_id).await?;
-        self.db.commit(tx).await
     }
 
     /// The sealed secrets of a credential, by slot.
@@ -371,24 +384,10 @@ async fn find<'a>(
     let found = query(
         "SELECT c.* FROM host_credentials c \
          JOIN host_credential_consumers s ON s.credential_id = c.id \
-         WHERE s.consumer_id = $1 AND c.app_key = $2 AND c.external_id = $3",
+         WHERE s.consumer_id = $1 AND s.shared = 0 AND c.app_key = $2 AND c.external_id = $3",
     );
     let found = found.bind(consumer_id).bind(app_key).bind(external_id);
     found.optional(on).await
-}
-
-async fn add_consumer(tx: &mut Tx, credential_id: &str, consumer_id: &str) -> Result<()> {
-    let added = query(
-        "INSERT INTO host_credential_consumers (credential_id, consumer_id) VALUES ($1, $2) \
-         ON CONFLICT DO NOTHING",
-    );
-    let added = added
-        .bind(credential_id)
-        .bind(consumer_id)
-        .execute(&mut *tx)
-        .await;
-    added.map_err(|error| missing(error, "credential or consumer"))?;
-    Ok(())
 }
 
 pub(crate) async fn put_secrets(
@@ -412,7 +411,7 @@ pub(crate) async fn put_secrets(
 }
 
 /// A foreign key that leads to nothing means that its row is not there.
-fn missing(error: StoreError, what: &'static str) -> StoreError {
+pub(crate) fn missing(error: StoreError, what: &'static str) -> StoreError {
     match error {
         StoreError::NotFound(_) => StoreError::NotFound(what),
         other => other,

@@ -21,6 +21,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::database::{Row, Tx, query, statement};
 use crate::dialect::Dialect;
+use crate::webhooks::{DELIVER, FAN_OUT};
 use crate::{EnvStore, Result, StoreError};
 pub(crate) use statements::Jobs;
 use statements::LANE_DUE;
@@ -400,7 +401,7 @@ impl EnvStore {
             "UPDATE host_jobs SET worker = NULL, lease_until = NULL WHERE lease_until IS NOT NULL",
         );
         let released = released.execute(&mut tx).await?;
-        for queue in [SYNC, SETTLE, HOUSE] {
+        for queue in [SYNC, SETTLE, HOUSE, DELIVER, FAN_OUT] {
             let due = tx.dialect().text(&format!(
                 "UPDATE host_lanes SET due_at = {LANE_DUE} WHERE queue = $1"
             ));

@@ -8,6 +8,7 @@
 //! The store knows tables, not meanings: secrets are sealed by its callers,
 //! records were read by the catalogue, and nothing here calls anybody else.
 
+mod challenges;
 mod changes;
 mod clock;
 mod control;
@@ -19,6 +20,7 @@ mod dialect;
 mod environment;
 mod erase;
 mod error;
+mod full_passes;
 mod ids;
 mod index_requests;
 mod jobs;
@@ -32,16 +34,19 @@ mod outbox;
 mod purge;
 mod reading;
 mod rereads;
+mod sharing;
 mod signals;
 mod state;
+mod sync_completed;
 mod sync_state;
 mod table;
 mod tokens;
 mod transfer;
+mod webhooks;
 mod writes;
 
 pub use changes::Changes;
-pub use clock::{after, ago, api_time, millis, now};
+pub use clock::{after, ago, api_time, millis, now, parse_time};
 pub use control::{
     Act, AppKeys, AppSetting, Control, Environment, Installed, KeysHeld, NewConnector,
     NewEnvironment, SealedIn, SettingKind, Use,
@@ -52,18 +57,26 @@ pub use database::{Databases, Location, LocationError};
 pub use environment::EnvStore;
 pub use erase::{CustomerSchemas, environment_in, erase};
 pub use error::{Result, StoreError};
+pub use full_passes::{FullEnd, FullPage, FullPass, Missing, SyncSettings};
 pub use ids::{RecordIds, Reference, ReferenceIds, new_credential_id, record_id};
 pub use jobs::{HOUSE, Lease, NewJob, Queue, SETTLE, SYNC};
 pub use landing::{Cursor, OneRecord, Outcome, Page, Record};
 pub use loading::Loaded;
 pub use migrations::Migrate;
+pub use challenges::Challenge;
 pub use oauth_states::OAuthState;
-pub use outbound::{BudgetAsk, BudgetLoan, BudgetsLent, OutboundCall, OutboundQuery};
+pub use outbound::{BudgetAsk, BudgetLeft, BudgetLoan, BudgetUse, BudgetsLent, OutboundCall, OutboundQuery};
 pub use outbox::{CREDENTIAL, EVENT_IDS_MAX, EVENTS_MAX, Event, EventQuery, Events, Happened};
+pub use purge::Records;
 pub use reading::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, Place};
+pub use sharing::Holder;
 pub use signals::Signals;
 pub use state::{Expected, STATE_KEY_MAX, STATE_KEYS_MAX, STATE_VALUE_MAX, StateValue};
-pub use sync_state::{Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
+pub use sync_state::{Ask, Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus};
 pub use tokens::{NewTokens, RefreshTurn, Tokens};
 pub use transfer::backup_note;
+pub use webhooks::{
+    ANY_EVENT, Attempt, DELIVER, Delivery, DeliveryState, Due, FAN_OUT, NewDelivery, News, Next, Subscriber,
+    WEBHOOKS_MAX, Wanted, Webhook, WebhookChange,
+};
 pub use writes::{Begun, Candidate, NewWrite, OpenWrite};

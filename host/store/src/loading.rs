@@ -15,6 +15,8 @@ pub struct Loaded {
     pub credential: Credential,
     /// Ids of the consumers that have it, in their order.
     pub consumers: Vec<String>,
+    /// Those of them that it is shared with: it is not theirs.
+    pub shared: Vec<String>,
     /// Its sealed secrets, by slot.
     pub secrets: BTreeMap<String, String>,
     /// The tokens among them, if it was connected by signing in.
@@ -30,7 +32,7 @@ impl EnvStore {
         let select = |text: &str, column: &str, order: &str| self.of(text, column, ids, order);
         let credentials = select("SELECT * FROM host_credentials", "id", "created_at, id");
         let consumers = select(
-            "SELECT credential_id, consumer_id FROM host_credential_consumers",
+            "SELECT credential_id, consumer_id, shared FROM host_credential_consumers",
             "credential_id",
             "consumer_id",
         );
@@ -44,10 +46,10 @@ impl EnvStore {
             "credential_id",
             "credential_id",
         );
-        let syncs = select(ROWS, "s.credential_id", "s.entity");
+        let syncs = select(&ROWS, "s.credential_id", "s.entity");
         let mut tx = self.db.snapshot().await?;
         let credentials: Vec<Credential> = credentials.all(&mut tx).await?;
-        let consumers: Vec<(String, String)> = consumers.all(&mut tx).await?;
+        let consumers: Vec<(String, String, i64)> = consumers.all(&mut tx).await?;
         let secrets: Vec<(String, String, String)> = secrets.all(&mut tx).await?;
         let tokens: Vec<OfCredential<Tokens>> = tokens.all(&mut tx).await?;
         let syncs: Vec<SyncRow> = syncs.all(&mut tx).await?;
@@ -56,12 +58,17 @@ impl EnvStore {
             .into_iter()
             .map(|OfCredential(id, tokens)| (id, tokens));
         let mut tokens: HashMap<String, Tokens> = tokens.collect();
-        let mut consumers = by_credential(consumers.into_iter());
+        let shared = consumers.iter().filter(|(.., shared)| *shared != 0);
+        let shared = shared.map(|(id, consumer, _)| (id.clone(), consumer.clone()));
+        let mut shared = by_credential(shared);
+        let consumers = consumers.into_iter();
+        let mut consumers = by_credential(consumers.map(|(id, consumer, _)| (id, consumer)));
         let secrets = secrets.into_iter();
         let mut secrets = by_credential(secrets.map(|(id, slot, sealed)| (id, (slot, sealed))));
         let mut syncs = by_credential(syncs.into_iter().map(with_credential));
         let loaded = credentials.into_iter().map(|credential| Loaded {
             consumers: consumers.remove(&credential.id).unwrap_or_default(),
+            shared: shared.remove(&credential.id).unwrap_or_default(),
             secrets: secrets.remove(&credential.id).unwrap_or_default(),
             tokens: tokens.remove(&credential.id),
             syncs: syncs.remove(&credential.id).unwrap_or_default(),
@@ -72,7 +79,7 @@ impl EnvStore {
 
     /// The entities of these credentials, by credential; of each by name.
     pub async fn sync_rows_of(&self, ids: &[String]) -> Result<HashMap<String, Vec<SyncRow>>> {
-        let rows = self.of(ROWS, "s.credential_id", Some(ids), "s.entity");
+        let rows = self.of(&ROWS, "s.credential_id", Some(ids), "s.entity");
         let rows: Vec<SyncRow> = rows.all(&self.db).await?;
         Ok(by_credential(rows.into_iter().map(with_credential)))
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::database::{Db, Tx, query, statement};
 use crate::dialect::Dialect;
-use crate::{Result, StoreError, data_keys, outbound, tokens};
+use crate::{Result, StoreError, challenges, data_keys, full_passes, outbound, sharing, tokens, webhooks};
 
 /// Steps, oldest first; the first one has number 1.
 pub(crate) type Steps = &'static [&'static str];
@@ -179,6 +179,7 @@ CREATE TABLE host_acts (
 ",
     data_keys::TABLE,
     outbound::TABLES,
+    "ALTER TABLE host_environments ADD COLUMN include_data BIGINT NOT NULL DEFAULT 0",
 ];
 
 /// An environment's database.
@@ -376,4 +377,8 @@ CREATE TABLE host_index_requests (
     data_keys::TABLE,
     outbound::TABLES,
     tokens::TABLES,
+    sharing::TABLES,
+    challenges::TABLES,
+    full_passes::TABLES,
+    webhooks::TABLES,
 ];

@@ -4,7 +4,7 @@
 mod budgets;
 mod calls;
 
-pub use budgets::{BudgetAsk, BudgetLoan, BudgetsLent};
+pub use budgets::{BudgetAsk, BudgetLeft, BudgetLoan, BudgetUse, BudgetsLent};
 pub use calls::{OutboundCall, OutboundQuery};
 
 pub(crate) use calls::Calls;

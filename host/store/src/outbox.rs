@@ -41,15 +41,18 @@ pub enum Happened {
     Broken,
     /// The app accepts a credential again.
     Restored,
+    /// A credential's first sync is complete.
+    SyncCompleted,
 }
 
 impl Happened {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Created,
         Self::Updated,
         Self::Deleted,
         Self::Broken,
         Self::Restored,
+        Self::SyncCompleted,
     ];
 
     /// As it is stored, and as the last word of an event's name.
@@ -60,6 +63,7 @@ impl Happened {
             Self::Deleted => "Deleted",
             Self::Broken => "Broken",
             Self::Restored => "Restored",
+            Self::SyncCompleted => "SyncCompleted",
         }
     }
 }
@@ -266,8 +270,13 @@ impl EnvStore {
             .bind(i64::try_from(numbered).unwrap_or_default())
             .execute(&mut tx)
             .await?;
+        let hears = query("SELECT CAST(1 AS BIGINT) FROM host_webhooks LIMIT 1");
+        let hears: Option<i64> = hears.optional(&mut tx).await?;
         // Before they are told, they are on disk.
         self.db.commit_soon(tx).await?;
+        if hears.is_some() {
+            self.signal();
+        }
         Ok(numbered)
     }
 

@@ -4,19 +4,20 @@
 //! use it, nothing lands for it. Its records, perhaps a million, follow in
 //! batches, each a transaction of its own that readers don't notice and that
 //! other writers get their turn between. What remains to be done is a row, so
-//! an interrupted purge is taken up again.
+//! an interrupted purge is taken up again. Whoever deletes a credential may keep its
+//! records for his SQL; then what remains is noted, and done when it is asked for.
 
 use std::sync::Arc;
 
 use crate::changes;
-use crate::database::{Query, query, statement};
+use crate::database::{Query, Tx, query, statement};
 use crate::ids::id_range;
 use crate::jobs::{self, SYNC};
 use crate::keys::Keys;
 use crate::outbox::Happened;
 use crate::sync_state::sync_name;
 use crate::table::EntityTable;
-use crate::{Credential, EnvStore, Result, StoreError};
+use crate::{Credential, EnvStore, Result, StoreError, sync_completed};
 
 /// Rows per transaction: some milliseconds of work.
 const BATCH: i64 = 500;
@@ -29,17 +30,36 @@ struct Purge {
     created_at: i64,
 }
 
+/// What becomes of a deleted credential's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Records {
+    /// They are erased.
+    Erase,
+    /// They stay in the entities' tables, for SQL. No call of the store but
+    /// [`EnvStore::release_kept`] reaches them any more.
+    Keep,
+}
+
+async fn begin_purge(tx: &mut Tx, id: &str, created_at: i64) -> Result<()> {
+    query("INSERT INTO host_purges (credential_id, entity, created_at) VALUES ($1, '', $2)")
+        .bind(id)
+        .bind(created_at)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
 impl EnvStore {
     /// Deletes a credential with everything that was stored for it.
     /// [`StoreError::NotFound`] if there is none.
     pub async fn delete_credential(&self, id: &str) -> Result<()> {
-        self.revoke_credential(id).await?;
+        self.revoke_credential(id, Records::Erase).await?;
         self.purge_credential(id).await
     }
 
     /// Deletes a credential and its secrets, and leaves its records to
-    /// [`EnvStore::purge`]. [`StoreError::NotFound`] if there is none.
-    pub async fn revoke_credential(&self, id: &str) -> Result<()> {
+    /// [`EnvStore::purge`], or where they are. [`StoreError::NotFound`] if there is none.
+    pub async fn revoke_credential(&self, id: &str, records: Records) -> Result<()> {
         let mut tx = self.db.write().await?;
         // In the order of those who land: job, sync, and what that refers to.
         jobs::hold(&mut tx, SYNC, id, None).await?;
@@ -59,15 +79,31 @@ impl EnvStore {
         }
         jobs::cancel_lane(&mut tx, SYNC, id).await?;
         changes::note_departure(&mut tx, id).await?;
-        query("INSERT INTO host_purges (credential_id, entity, created_at) VALUES ($1, '', $2)")
-            .bind(id)
-            .bind(credential.created_at)
-            .execute(&mut tx)
-            .await?;
+        match records {
+            Records::Erase => begin_purge(&mut tx, id, credential.created_at).await?,
+            Records::Keep => {
+                query("INSERT INTO host_kept (credential_id, created_at) VALUES ($1, $2)")
+                    .bind(id)
+                    .bind(credential.created_at)
+                    .execute(&mut tx)
+                    .await?;
+            }
+        }
         self.db.commit(tx).await?;
         self.signal();
         self.forget_gathered(id);
         Ok(())
+    }
+
+    /// Leaves the records that were kept of a deleted credential to [`EnvStore::purge`].
+    /// [`StoreError::NotFound`] if there are none.
+    pub async fn release_kept(&self, id: &str) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let kept = query("DELETE FROM host_kept WHERE credential_id = $1 RETURNING created_at");
+        let created_at: Option<i64> = kept.bind(id).optional(&mut tx).await?;
+        let created_at = created_at.ok_or(StoreError::NotFound("credential"))?;
+        begin_purge(&mut tx, id, created_at).await?;
+        self.db.commit(tx).await
     }
 
     /// Stops syncing an entity for a credential and deletes its records.
@@ -84,7 +120,7 @@ impl EnvStore {
         sync.all::<String>(&mut tx).await?;
         changes::note(&mut tx, credential_id).await?;
         jobs::cancel(&mut tx, SYNC, credential_id, &name).await?;
-        for table in ["host_sync", "host_quarantine"] {
+        for table in ["host_sync", "host_quarantine", "host_full_passes"] {
             let delete = format!("DELETE FROM {table} WHERE credential_id = $1 AND entity = $2");
             statement(delete)
                 .bind(credential_id)
@@ -92,6 +128,8 @@ impl EnvStore {
                 .execute(&mut tx)
                 .await?;
         }
+        // What was not read yet may have been the last.
+        sync_completed::tell(self, &mut tx, credential_id).await?;
         query(
             "INSERT INTO host_purges (credential_id, entity, created_at) \
              SELECT id, $2, created_at FROM host_credentials WHERE id = $1 ON CONFLICT DO NOTHING",

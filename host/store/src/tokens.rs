@@ -300,7 +300,7 @@ async fn lease_to(tx: &mut Tx, credential_id: &str, holder: &str, lease: Duratio
 }
 
 /// First the credential, as those lock it who change it.
-async fn hold(tx: &mut Tx, credential_id: &str) -> Result<()> {
+pub(crate) async fn hold(tx: &mut Tx, credential_id: &str) -> Result<()> {
     let held = tx
         .dialect()
         .text("SELECT id FROM host_credentials WHERE id = $1 {held}");

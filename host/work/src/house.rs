@@ -117,11 +117,14 @@ impl House {
     async fn clean(&self, store: &EnvStore, lease: &Lease) -> Result<()> {
         store.purge().await?;
         store.forget_events(ago(self.keep.events)).await?;
+        store.forget_deliveries(ago(self.keep.events)).await?;
         store
             .forget_writes(ago(self.keep.writes), ago(KEEP_KEYLESS))
             .await?;
         store.forget_departed(ago(KEEP_DEPARTED)).await?;
         store.forget_oauth().await?;
+        store.forget_met().await?;
+        store.forget_challenges().await?;
         let Keep {
             outbound_calls,
             outbound_calls_most,

@@ -5,6 +5,7 @@
 //! shapes and all. It shares no code with the programs it is used to test, so
 //! a misreading of the API cannot hide on both sides at once.
 
+pub mod codes_by_mail;
 pub mod follow_up_boss;
 pub mod hubspot;
 

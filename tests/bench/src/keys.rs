@@ -106,6 +106,7 @@ async fn calls(programs: &Programs, rounds: usize, report: &mut Report) -> Resul
         app_keys: AppKeys::Canonical,
         old_secret: None,
         held: false,
+        include_data: false,
         created_at: now(),
         name,
     };

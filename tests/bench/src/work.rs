@@ -176,6 +176,7 @@ impl Bench {
             app_keys: AppKeys::Canonical,
             old_secret: None,
             held: false,
+            include_data: false,
             created_at: now(),
         };
         let environment = Arc::new(Environment::open(&stored, store, keys).await?);

@@ -222,6 +222,7 @@ fn connect(
         host: format!("http://127.0.0.1:{port}"),
         credential,
         token,
+        key: API_KEY,
         people: people.pointer("/_metadata/total").and_then(Value::as_u64),
         person_id,
         person,

@@ -15,6 +15,8 @@ pub(crate) struct Guide {
     pub(crate) host: String,
     pub(crate) credential: String,
     pub(crate) token: String,
+    /// A key of the account, to connect it once more.
+    pub(crate) key: &'static str,
     /// How many people the account has, if the host said so.
     pub(crate) people: Option<u64>,
     pub(crate) person_id: String,
@@ -85,10 +87,14 @@ curl -s "$HOST/crm/api/openapi.json"
 # The same records in SQL
 sqlite3 -readonly {database} 'select "firstName", "lastName", "stage" from rollout_people limit 5'
 
+# What customers see, in a browser: connect another account with the key {}
+{host}/link/demo
+
 database   {database}
 client     {}
 logs       {}, {}
 "#,
+            self.key,
             shown(&self.secret),
             shown(host_log),
             shown(simulator_log),
@@ -165,6 +171,7 @@ mod tests {
             host: "http://127.0.0.1:8080".into(),
             credential: "019c".into(),
             token: "eyJ.x.y".into(),
+            key: "fka_demo",
             people: Some(12),
             person_id: "p-1".into(),
             person: json!({"id": "p-1"}),
@@ -182,6 +189,7 @@ mod tests {
             "\nID=\"X-Rollout-Credential-Id: 019c\"\n",
             "\nAUTH=\"Authorization: Bearer eyJ.x.y\"\n",
             "-d '{\"tags\":[\"Hot\"]}'",
+            "with the key fka_demo\nhttp://127.0.0.1:8080/link/demo\n",
             "sqlite3 -readonly target/demo/data/env/dev.sqlite ",
         ] {
             assert!(

@@ -179,6 +179,11 @@ impl<'a> Parts<'a> {
                     format!("{pointer}/auth"),
                     "method `fields` needs `inputs`; without any use method `none`",
                 ),
+                "consumer-token" if inputs == 0 => self.fault(
+                    format!("{pointer}/auth"),
+                    "method `consumer-token` needs `inputs`: what the product's tokens bring",
+                ),
+                "sign-in" => self.login(&pointer, auth),
                 _ => {}
             }
             let mut names = Vec::new();
@@ -190,6 +195,36 @@ impl<'a> Parts<'a> {
             for (at, placement) in items(auth, "placements").enumerate() {
                 self.placement(format!("{pointer}/auth/placements/{at}"), placement);
             }
+        }
+    }
+
+    fn login(&mut self, pointer: &str, auth: &'a Value) {
+        if items(auth, "inputs").count() == 0 {
+            let message = "method `sign-in` needs `inputs`: what the person signs in with";
+            self.fault(format!("{pointer}/auth"), message);
+        }
+        let captured = |slot: &'a Value, call: &str| list(slot, "captured").any(|one| one == call);
+        let sessions: Vec<&str> = members(self.manifest, "slots")
+            .filter(|(_, slot)| text(slot, "scope") == "credential")
+            .filter(|(_, slot)| captured(slot, "sign-in") || captured(slot, "answer"))
+            .map(|(name, _)| name)
+            .collect();
+        if sessions.is_empty() {
+            let message = "method `sign-in` needs a slot of scope credential for what it gets; add `\"captured\": [\"sign-in\"]` to it";
+            self.fault(format!("{pointer}/auth"), message);
+        }
+        for (at, input) in items(auth, "inputs").enumerate() {
+            let key = text(input, "key");
+            if sessions.contains(&key) || key == "answer" {
+                let message = "is filled while signing in; rename the input";
+                self.fault(format!("{pointer}/auth/inputs/{at}/key"), message);
+            }
+        }
+        let answers = members(self.manifest, "slots").any(|(_, slot)| captured(slot, "answer"));
+        let answer = self.slot("answer").map(|slot| text(slot, "scope"));
+        if answers && answer != Some("credential") {
+            let message = "what a person answers is in the slot `answer`; add `\"answer\": { \"scope\": \"credential\" }`";
+            self.fault("/slots", message);
         }
     }
 

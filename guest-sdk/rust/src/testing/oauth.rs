@@ -1,7 +1,7 @@
-//! The method `oauth2` against the rest of its manifest.
+//! The methods `oauth2` and `client-credentials` against the rest of its manifest.
 
 use regex_lite::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::manifest::{auth, items, members, text};
 use super::schema::{escaped, issue};
@@ -36,8 +36,10 @@ pub(super) fn faults(manifest: &Value) -> Vec<Issue> {
             continue;
         };
         let pointer = format!("/plans/{at}/auth/oauth2");
-        if text(auth(plan), "method") != "oauth2" {
-            let message = "goes with `\"method\": \"oauth2\"` only; leave it out";
+        let method = text(auth(plan), "method");
+        if method != "oauth2" && method != "client-credentials" {
+            let message =
+                "goes with the methods `oauth2` and `client-credentials` only; leave it out";
             faults.push(issue(pointer, message));
             continue;
         }
@@ -48,6 +50,9 @@ pub(super) fn faults(manifest: &Value) -> Vec<Issue> {
             pointer,
             faults: &mut faults,
         };
+        if method == "client-credentials" {
+            check.nobody_signs_in();
+        }
         check.urls();
         check.client();
         check.captures();
@@ -98,6 +103,27 @@ impl<'a> Check<'a> {
         members(self.manifest, section).any(|(known, _)| known == name)
     }
 
+    /// What needs a person at the app, or what only he gets.
+    fn nobody_signs_in(&mut self) {
+        for place in [
+            "authorizeUrl",
+            "authorizeParameters",
+            "tokenState",
+            "deniedWhen",
+            "issuer",
+            "callbackMac",
+            "captures/refreshToken",
+        ] {
+            let given = self.oauth.pointer(&format!("/{place}"));
+            let nothing = [json!(false), json!({})];
+            if given.is_some_and(|given| !nothing.contains(given)) {
+                let message =
+                    "is of people who sign in at the app; with `client-credentials` leave it out";
+                self.fault(place, message);
+            }
+        }
+    }
+
     fn urls(&mut self) {
         for name in ["authorizeUrl", "tokenUrl", "revokeUrl"] {
             let url = text(self.oauth, name);
@@ -130,14 +156,18 @@ impl<'a> Check<'a> {
 
     fn client(&mut self) {
         let id = text(self.oauth, "clientId");
-        if !self.has("fields", id) {
+        let is_client = text(auth(self.plan), "method") == "client-credentials";
+        let entered = |name: &str| is_client && self.has_input(name);
+        let secret_entered = entered(text(self.oauth, "clientSecret"));
+        if !self.has("fields", id) && !entered(id) {
             let message = format!("there is no setting `{id}`; add `\"{id}\": {{}}` to `fields`");
             self.fault("clientId", message);
         }
         for place in ["clientSecret", "callbackMac/slot"] {
             let slot = self.oauth.pointer(&format!("/{place}"));
             if let Some(slot) = slot.and_then(Value::as_str) {
-                self.slot(place, slot, "app");
+                let entered = place == "clientSecret" && secret_entered;
+                self.slot(place, slot, if entered { "credential" } else { "app" });
             }
         }
         for (section, reserved) in [
@@ -200,7 +230,7 @@ impl<'a> Check<'a> {
     fn refresh(&mut self) {
         let captured = self.oauth.pointer("/captures/refreshToken").is_some();
         match (text(self.oauth, "refresh"), captured) {
-            ("none", true) => self.fault(
+            ("" | "none", true) => self.fault(
                 "refresh",
                 "a refresh token is captured; say `rotates` or `keeps`",
             ),
@@ -208,7 +238,7 @@ impl<'a> Check<'a> {
                 "captures",
                 "lacks `refreshToken`; say where it stands, or `\"refresh\": \"none\"`",
             ),
-            ("none", false) if self.oauth.get("refreshIdleDays").is_some() => {
+            ("" | "none", false) if self.oauth.get("refreshIdleDays").is_some() => {
                 self.fault("refreshIdleDays", "there is no refresh token; leave it out");
             }
             _ => {}

@@ -172,6 +172,11 @@ impl Schema<'_> {
                     complain(format!("needs one of {}", needs.join(", ")));
                 }
             }
+            "allOf" => {
+                for rule in rule.as_array().into_iter().flatten() {
+                    self.check(rule, value, at, faults);
+                }
+            }
             "if" => {
                 if let (true, Some(then)) = (self.fits(rule, value), schema.get("then")) {
                     self.check(then, value, at, faults);

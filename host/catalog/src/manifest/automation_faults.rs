@@ -5,7 +5,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 use super::automation::TriggerDelivery;
-use super::{Manifest, one_line};
+use super::{Manifest, Plan, one_line};
 use crate::error::Issue;
 use crate::nearest::nearest;
 
@@ -64,9 +64,11 @@ pub(super) fn mismatches(manifest: &Manifest, exports: impl Fn(&str) -> bool) ->
         ),
         ("actions", !manifest.actions.is_empty(), true),
         ("forms", forms, true),
+        ("login", manifest.plans.iter().any(Plan::has_login), true),
     ];
     let remedy = |interface: &str| {
         match interface {
+        "login" => "give a plan the method `sign-in`".to_owned(),
         "forms" => "list what it answers in `dynamic` of a trigger or an action, or mark an input `x-options`".to_owned(),
         other => format!("describe what it has in `{other}`"),
     }

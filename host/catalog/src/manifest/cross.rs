@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use super::offer::covers;
 use super::plan::pattern_of;
 use super::{
-    AuthMethod, EntityOffer, Input, InputKind, Listing, Manifest, Placement, Plan, SlotScope,
+    ANSWER, AuthMethod, CapturedIn, EntityOffer, Input, InputKind, Listing, Manifest, Placement,
+    Plan, SlotScope,
 };
 use crate::catalog::Catalog;
 use crate::category::Verb;
@@ -178,7 +179,52 @@ impl<'a> Cross<'a> {
                     "method `fields` needs `inputs`; without any use method `none`",
                 );
             }
+            AuthMethod::ConsumerToken if plan.auth.inputs.is_empty() => {
+                self.fault(
+                    format!("{pointer}/auth"),
+                    "method `consumer-token` needs `inputs`: what the product's tokens bring",
+                );
+            }
+            AuthMethod::SignIn => self.login(pointer, plan),
             _ => {}
+        }
+    }
+
+    /// What `login` needs: something to sign in with, a slot for what it gets, and one for what a person answers.
+    fn login(&mut self, pointer: &str, plan: &Plan) {
+        let inputs = &plan.auth.inputs;
+        if inputs.is_empty() {
+            self.fault(
+                format!("{pointer}/auth"),
+                "method `sign-in` needs `inputs`: what the person signs in with",
+            );
+        }
+        let sessions: Vec<&str> = self.manifest.session_slots().collect();
+        if sessions.is_empty() {
+            self.fault(
+                format!("{pointer}/auth"),
+                "method `sign-in` needs a slot of scope credential for what it gets; add `\"captured\": [\"sign-in\"]` \
+                 to it",
+            );
+        }
+        for (at, input) in inputs.iter().enumerate() {
+            if sessions.contains(&input.key.as_str()) || input.key == ANSWER {
+                self.fault(
+                    format!("{pointer}/auth/inputs/{at}/key"),
+                    "is filled while signing in; rename the input",
+                );
+            }
+        }
+        let slots = self.manifest.slots.values();
+        let answers = slots
+            .clone()
+            .any(|slot| slot.captured.contains(&CapturedIn::Answer));
+        let answer = self.manifest.slots.get(ANSWER).map(|slot| slot.scope);
+        if answers && answer != Some(SlotScope::Credential) {
+            self.fault(
+                "/slots",
+                "what a person answers is in the slot `answer`; add `\"answer\": { \"scope\": \"credential\" }`",
+            );
         }
     }
 

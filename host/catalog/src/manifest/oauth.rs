@@ -9,19 +9,19 @@ use serde::{Deserialize, Deserializer};
 use super::plan::pattern_of;
 use super::{BadHost, HostPattern, Plan};
 
-/// How accounts are connected by signing in at the app.
+/// How tokens are got: for people who sign in at the app, or by a client that was entered.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2 {
-    /// Where the person signs in and consents.
-    pub authorize_url: UrlPattern,
-    /// Where codes and refresh tokens are turned into tokens.
+    /// Where the person signs in and consents; none with `client-credentials`.
+    pub authorize_url: Option<UrlPattern>,
+    /// Where codes, refresh tokens and clients are turned into tokens.
     pub token_url: UrlPattern,
     /// Where a token is given back when its account is disconnected.
     pub revoke_url: Option<UrlPattern>,
-    /// The setting in `fields` that holds the client id.
+    /// The setting in `fields`, or the input, that holds the client id.
     pub client_id: String,
-    /// The app slot that holds the client secret; none for a public client.
+    /// The slot that holds the client secret, of scope app unless a person enters it; none for a public client.
     pub client_secret: Option<String>,
     /// How the client shows itself to the token endpoint.
     #[serde(default)]
@@ -59,14 +59,15 @@ pub struct OAuth2 {
     /// The access token's life in seconds if the answer does not say.
     pub expires_in: Option<u32>,
     /// What becomes of refresh tokens.
+    #[serde(default)]
     pub refresh: Refresh,
     /// A refresh token that is not used for so many days dies.
     pub refresh_idle_days: Option<u32>,
     /// Where an answer that refuses says why.
     #[serde(default = "error")]
     pub error_pointer: String,
-    /// The errors that say that the refresh token is no longer good.
-    #[serde(default = "invalid_grant")]
+    /// The errors that say that the refresh token, or the client, is no longer good.
+    #[serde(default)]
     pub refused_errors: Vec<String>,
 }
 
@@ -86,10 +87,6 @@ fn error() -> String {
     "/error".to_owned()
 }
 
-fn invalid_grant() -> Vec<String> {
-    vec!["invalid_grant".to_owned()]
-}
-
 /// How a client shows itself to the token endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -102,7 +99,7 @@ pub enum ClientAuth {
 }
 
 /// What becomes of a refresh token that is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Refresh {
     /// It is used once; the answer brings the next.
@@ -110,6 +107,7 @@ pub enum Refresh {
     /// It stays.
     Keeps,
     /// There is none.
+    #[default]
     None,
 }
 
@@ -222,12 +220,24 @@ impl OAuth2 {
     /// Its addresses by their names in the manifest.
     pub fn urls(&self) -> impl Iterator<Item = (&'static str, &UrlPattern)> {
         let urls = [
-            ("authorizeUrl", Some(&self.authorize_url)),
+            ("authorizeUrl", self.authorize_url.as_ref()),
             ("tokenUrl", Some(&self.token_url)),
             ("revokeUrl", self.revoke_url.as_ref()),
         ];
         urls.into_iter()
             .filter_map(|(name, url)| url.map(|url| (name, url)))
+    }
+
+    /// Whether an error of the token endpoint means that what the account was connected with is no longer good
+    /// (RFC 6749, section 5.2). A client that people sign in with is the operator's: an app that refuses it says
+    /// nothing of their accounts.
+    pub fn refuses(&self, error: &str) -> bool {
+        let own = &self.refused_errors;
+        if !own.is_empty() {
+            return own.iter().any(|one| one == error);
+        }
+        let of_clients = ["invalid_client", "unauthorized_client"];
+        error == "invalid_grant" || self.authorize_url.is_none() && of_clients.contains(&error)
     }
 
     /// The captures of tokens by their names in the manifest.

@@ -1,4 +1,4 @@
-//! What the JSON Schema cannot see of the method `oauth2`.
+//! What the JSON Schema cannot see of the methods `oauth2` and `client-credentials`.
 
 use super::plan::pattern_of;
 use super::{AuthMethod, InputKind, Manifest, OAuth2, Plan, Refresh, SlotScope};
@@ -31,7 +31,7 @@ pub(super) fn faults(manifest: &Manifest) -> Vec<Issue> {
     for (at, plan) in manifest.plans.iter().enumerate() {
         let pointer = format!("/plans/{at}/auth/oauth2");
         match (&plan.auth.oauth2, plan.auth.method) {
-            (Some(oauth), AuthMethod::OAuth2) => {
+            (Some(oauth), AuthMethod::OAuth2 | AuthMethod::ClientCredentials) => {
                 let mut check = Check {
                     manifest,
                     plan,
@@ -43,7 +43,7 @@ pub(super) fn faults(manifest: &Manifest) -> Vec<Issue> {
             }
             (Some(_), _) => faults.push(Issue::new(
                 pointer,
-                "goes with `\"method\": \"oauth2\"` only; leave it out",
+                "goes with the methods `oauth2` and `client-credentials` only; leave it out",
             )),
             (None, _) => {}
         }
@@ -66,6 +66,9 @@ impl Check<'_> {
     }
 
     fn all(&mut self) {
+        if self.plan.auth.method == AuthMethod::ClientCredentials {
+            self.nobody_signs_in();
+        }
         self.urls();
         self.client();
         let oauth = self.oauth;
@@ -88,6 +91,31 @@ impl Check<'_> {
         }
         self.captures();
         self.refresh();
+    }
+
+    /// What needs a person at the app, or what only he gets.
+    fn nobody_signs_in(&mut self) {
+        let oauth = self.oauth;
+        let given = [
+            ("authorizeUrl", oauth.authorize_url.is_some()),
+            (
+                "authorizeParameters",
+                !oauth.authorize_parameters.is_empty(),
+            ),
+            ("tokenState", oauth.token_state),
+            ("deniedWhen", !oauth.denied_when.is_empty()),
+            ("issuer", oauth.issuer.is_some()),
+            ("callbackMac", oauth.callback_mac.is_some()),
+            (
+                "captures/refreshToken",
+                oauth.captures.refresh_token.is_some(),
+            ),
+        ];
+        for (place, _) in given.into_iter().filter(|(_, given)| *given) {
+            let message =
+                "is of people who sign in at the app; with `client-credentials` leave it out";
+            self.fault(place, message);
+        }
     }
 
     fn urls(&mut self) {
@@ -117,14 +145,26 @@ impl Check<'_> {
 
     fn client(&mut self) {
         let id = &self.oauth.client_id;
-        if !self.manifest.fields.contains_key(id) {
+        let entered = |name: &str| {
+            let mut inputs = self.plan.auth.inputs.iter();
+            let entered = inputs.any(|input| input.key == name);
+            entered && self.plan.auth.method == AuthMethod::ClientCredentials
+        };
+        let (id_entered, secret) = (entered(id), self.oauth.client_secret.as_ref());
+        let secret = secret.map(|secret| (secret, entered(secret)));
+        if !self.manifest.fields.contains_key(id) && !id_entered {
             self.fault(
                 "clientId",
                 format!("there is no setting `{id}`; add `\"{id}\": {{}}` to `fields`"),
             );
         }
-        if let Some(secret) = &self.oauth.client_secret {
-            self.slot("clientSecret", secret, SlotScope::App);
+        if let Some((secret, entered)) = secret {
+            let scope = if entered {
+                SlotScope::Credential
+            } else {
+                SlotScope::App
+            };
+            self.slot("clientSecret", secret, scope);
         }
         if let Some(mac) = &self.oauth.callback_mac {
             self.slot("callbackMac/slot", &mac.slot, SlotScope::App);

@@ -82,8 +82,9 @@ impl OAuth2 {
             let secrets = secrets.into_iter().flatten();
             secrets.map(move |slot| Permission::Exchanges(slot, url))
         });
-        let sign_in = Permission::SignsIn(&self.authorize_url, &self.token_url);
-        std::iter::once(sign_in).chain(exchanges)
+        let authorize = self.authorize_url.as_ref();
+        let sign_in = authorize.map(|url| Permission::SignsIn(url, &self.token_url));
+        sign_in.into_iter().chain(exchanges)
     }
 }
 

@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde::Deserialize;
 
-use super::{OAuth2, Place};
+use super::{ANSWER, OAuth2, Place};
 
 /// A way to connect an account.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,6 +17,20 @@ pub struct Plan {
     pub auth: Auth,
 }
 
+impl Plan {
+    /// Whether the connector signs in with what a person enters.
+    pub fn has_login(&self) -> bool {
+        self.auth.method == AuthMethod::SignIn
+    }
+
+    /// Whether a secret is for signing in only: no other call of the connector may use it.
+    pub fn withholds(&self, slot: &str) -> bool {
+        let mut inputs = self.auth.inputs.iter();
+        let entered = inputs.any(|input| input.kind.is_secret() && input.key == slot);
+        self.has_login() && (entered || slot == ANSWER)
+    }
+}
+
 /// How an account is proven.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Auth {
@@ -28,7 +42,7 @@ pub struct Auth {
     /// What `authenticate: true` adds to a request.
     #[serde(default)]
     pub placements: Vec<Placement>,
-    /// With the method `oauth2`, and only with it.
+    /// With the methods `oauth2` and `client-credentials`, and only with them.
     pub oauth2: Option<OAuth2>,
 }
 
@@ -43,6 +57,12 @@ pub enum AuthMethod {
     /// The person signs in at the app.
     #[serde(rename = "oauth2")]
     OAuth2,
+    /// The person enters what `login` signs in with.
+    SignIn,
+    /// A client that was entered gets access tokens (RFC 6749, 4.4).
+    ClientCredentials,
+    /// The product's tokens bring what a person would enter.
+    ConsumerToken,
 }
 
 /// A secret's place in every authenticated request.

@@ -206,7 +206,7 @@ fn what_does_not_fit_is_refused_with_what_to_do() {
         (
             "/plans/0/auth/method",
             json!("fields"),
-            "goes with `\"method\": \"oauth2\"` only",
+            "goes with the methods `oauth2` and `client-credentials` only",
         ),
     ];
     parse(&shopify());

@@ -395,3 +395,61 @@ fn an_icon_of_any_size_is_not_repeated_in_the_message() {
         r#"manifest: /icon: value does not match "^\s*<""#
     );
 }
+
+/// A plan that signs in, and what it needs.
+fn with_login() -> serde_json::Value {
+    let mut manifest: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../guest-sdk/template/manifest.json")).unwrap();
+    manifest["slots"]["password"] = serde_json::json!({ "scope": "credential" });
+    manifest["slots"]["answer"] = serde_json::json!({ "scope": "credential" });
+    manifest["slots"]["session"] =
+        serde_json::json!({ "scope": "credential", "captured": ["sign-in", "answer"] });
+    manifest["plans"] = serde_json::json!([{ "key": "login", "auth": {
+        "method": "sign-in", "inputs": [{ "key": "password", "type": "secret" }]
+    } }]);
+    manifest
+}
+
+#[test]
+fn a_login_needs_something_to_enter_a_session_and_a_slot_for_answers() {
+    let catalog = catalog();
+    let good = Manifest::parse(&with_login().to_string(), &catalog).unwrap();
+    let plan = good.plan("login").unwrap();
+    assert!(plan.has_login() && plan.withholds("password") && plan.withholds("answer"));
+    assert!(!plan.withholds("session"));
+    assert_eq!(good.session_slots().collect::<Vec<_>>(), ["session"]);
+    let faults = good.check_exports(|one| one == "entities").unwrap_err();
+    assert!(faults.to_string().contains("login"), "{faults}");
+    for (place, value, expected) in [
+        (
+            "/plans/0/auth/inputs",
+            serde_json::json!([]),
+            "needs `inputs`",
+        ),
+        (
+            "/plans/0/auth/inputs/0/key",
+            "session".into(),
+            "rename the input",
+        ),
+        (
+            "/plans/0/auth/inputs/0/key",
+            "answer".into(),
+            "rename the input",
+        ),
+        (
+            "/slots/session/captured",
+            serde_json::json!([]),
+            "for what it gets",
+        ),
+        ("/slots/answer/scope", "app".into(), "the slot `answer`"),
+    ] {
+        let mut manifest = with_login();
+        *manifest.pointer_mut(place).unwrap() = value;
+        let refused = Manifest::parse(&manifest.to_string(), &catalog).unwrap_err();
+        let mut all = refused.faults.iter().map(ToString::to_string);
+        assert!(
+            all.any(|fault| fault.contains(expected)),
+            "{place}: {refused:?}"
+        );
+    }
+}

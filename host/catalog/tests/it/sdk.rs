@@ -62,7 +62,41 @@ fn good() -> Value {
         }
     } });
     manifest["plans"].as_array_mut().unwrap().push(plan);
+    more_methods(&mut manifest);
     manifest
+}
+
+/// Plans of the methods that are left.
+fn more_methods(manifest: &mut Value) {
+    let slots = json!({
+        "password": { "scope": "credential" },
+        "answer": { "scope": "credential" },
+        "session": { "scope": "credential", "captured": ["sign-in", "answer"] },
+        "machineSecret": { "scope": "credential" },
+        "machineToken": { "scope": "credential" }
+    });
+    let members = manifest["slots"].as_object_mut().unwrap();
+    members.extend(slots.as_object().unwrap().clone());
+    for slot in ["password", "answer", "session", "machineToken"] {
+        let binding = json!({ "slot": slot, "host": "api.tinycrm.example", "place": { "header": format!("X-{slot}") } });
+        manifest["bindings"].as_array_mut().unwrap().push(binding);
+    }
+    let secret = |key: &str| json!({ "key": key, "type": "secret" });
+    let plans = json!([
+        { "key": "login", "auth": { "method": "sign-in", "inputs": [secret("password")] } },
+        { "key": "machine", "auth": {
+            "method": "client-credentials",
+            "inputs": [{ "key": "machineId", "type": "textfield" }, secret("machineSecret")],
+            "oauth2": {
+                "tokenUrl": "https://api.tinycrm.example/token",
+                "clientId": "machineId", "clientSecret": "machineSecret",
+                "captures": { "accessToken": { "slot": "machineToken", "pointer": "/access_token" } }
+            }
+        } },
+        { "key": "product", "auth": { "method": "consumer-token", "inputs": [secret("machineSecret")] } }
+    ]);
+    let own = manifest["plans"].as_array_mut().unwrap();
+    own.extend(plans.as_array().unwrap().clone());
 }
 
 /// The pointers to everything in a document.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rollout_catalog::manifest::{ClientAuth, OAuth2, UrlPattern};
+use rollout_catalog::manifest::{ClientAuth, OAuth2, SlotScope, UrlPattern};
 use rollout_egress::{
     self as egress, Access, CallLimits, Capture, Egress, Failure, Grant, Response, Source,
 };
@@ -57,6 +57,16 @@ pub enum TokenError {
         /// When to ask again, if it says so.
         retry_after: Option<Duration>,
     },
+    /// The connector could not sign in again.
+    #[error("{app} could not be signed in to again: {said}")]
+    NotSignedIn {
+        /// The app's name.
+        app: String,
+        /// Why.
+        said: String,
+        /// When to try again, if it is known.
+        retry_after: Option<Duration>,
+    },
     /// No answer came.
     #[error("{app} could not be asked for tokens: {failure}")]
     Failed {
@@ -71,28 +81,30 @@ pub enum TokenError {
 }
 
 /// What a token endpoint gave.
-pub(super) struct Granted {
+pub(crate) struct Granted {
     /// Tokens by slot.
-    pub(super) secrets: BTreeMap<String, String>,
+    pub(crate) secrets: BTreeMap<String, String>,
     /// How long the access token is good, if that is known.
-    pub(super) life: Option<Duration>,
+    pub(crate) life: Option<Duration>,
     /// The public fields that were told.
-    pub(super) fields: Fields,
+    pub(crate) fields: Fields,
 }
 
 /// A token endpoint, and who asks it.
-pub(super) struct TokenEndpoint<'a> {
-    pub(super) egress: &'a Egress,
-    pub(super) limits: CallLimits,
-    pub(super) environment: &'a Environment,
-    pub(super) connector: &'a Connector,
-    pub(super) plan: &'a str,
-    pub(super) oauth: &'a OAuth2,
+pub(crate) struct TokenEndpoint<'a> {
+    pub(crate) egress: &'a Egress,
+    pub(crate) limits: CallLimits,
+    pub(crate) environment: &'a Environment,
+    pub(crate) connector: &'a Connector,
+    pub(crate) plan: &'a str,
+    pub(crate) oauth: &'a OAuth2,
     /// The credential's public fields.
-    pub(super) fields: &'a Fields,
+    pub(crate) fields: &'a Fields,
+    /// The secrets that a person has just entered, by slot.
+    pub(crate) entered: &'a BTreeMap<String, String>,
     /// The credential; none while it is being connected.
-    pub(super) live: Option<&'a Live>,
-    pub(super) cause: &'a Cause,
+    pub(crate) live: Option<&'a Live>,
+    pub(crate) cause: &'a Cause,
 }
 
 /// A field of the form that holds a secret.
@@ -109,10 +121,11 @@ struct Prepared {
     form: Vec<(String, String)>,
 }
 
-/// The environment's client at an app.
+/// The client at an app: the environment's, or the one that a person entered.
 pub(super) fn client_of(
     connector: &Connector,
     oauth: &OAuth2,
+    entered: &Fields,
     settings: &Settings,
 ) -> Result<String, TokenError> {
     let missing = |problem: String| TokenError::NotConfigured {
@@ -120,13 +133,14 @@ pub(super) fn client_of(
         problem,
     };
     let key = connector.key();
-    let Some(id) = settings.fields.get(&oauth.client_id) else {
+    let id = entered.get(&oauth.client_id);
+    let Some(id) = id.or_else(|| settings.fields.get(&oauth.client_id)) else {
         let name = &oauth.client_id;
         return Err(missing(format!(
             "`rollout connector configure {key} --env NAME {name}=…` sets the client id"
         )));
     };
-    if let Some(slot) = &oauth.client_secret {
+    if let Some(slot) = app_slot(connector, oauth) {
         let set = format!("`rollout connector configure {key} --env NAME {slot}=-` sets it");
         if !settings.slots.contains_key(slot) {
             return Err(missing(format!("the client secret is missing; {set}")));
@@ -140,6 +154,13 @@ pub(super) fn client_of(
         }
     }
     Ok(id.clone())
+}
+
+/// The slot of the client secret, if the operator enters it.
+fn app_slot<'a>(connector: &Connector, oauth: &'a OAuth2) -> Option<&'a String> {
+    let slot = oauth.client_secret.as_ref()?;
+    let declared = connector.manifest.slots.get(slot)?;
+    (declared.scope == SlotScope::App).then_some(slot)
 }
 
 /// The setting that says for which origin a client secret was entered. No manifest can
@@ -183,6 +204,28 @@ impl TokenEndpoint<'_> {
         self.ask(&self.oauth.token_url, form, vec![token]).await
     }
 
+    /// Gets a token for the client itself (RFC 6749, 4.4).
+    pub(crate) async fn grant(&self) -> Result<Granted, TokenError> {
+        let mut form = vec![("grant_type".to_owned(), "client_credentials".to_owned())];
+        if !self.oauth.scopes.is_empty() {
+            let scopes = self.oauth.scopes.join(&self.oauth.separator);
+            form.push(("scope".to_owned(), scopes));
+        }
+        self.ask(&self.oauth.token_url, form, Vec::new()).await
+    }
+
+    /// The client secret: the operator's, what was just entered, or what is stored.
+    fn client_secret(&self, slot: &str) -> Result<Option<egress::Secret>, VaultError> {
+        if app_slot(self.connector, self.oauth).is_some() {
+            return self.environment.app_secret(self.connector, slot);
+        }
+        match (self.entered.get(slot), self.live) {
+            (Some(entered), _) => Ok(Some(egress::Secret::from(entered.clone()))),
+            (None, Some(live)) => self.environment.secret(live, slot),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Gives a token back.
     pub(super) async fn revoke(
         &self,
@@ -218,7 +261,7 @@ impl TokenEndpoint<'_> {
         secrets: Vec<SecretField>,
     ) -> Result<Prepared, TokenError> {
         let settings = self.environment.settings_of(self.connector.key());
-        let client_id = client_of(self.connector, self.oauth, &settings)?;
+        let client_id = client_of(self.connector, self.oauth, self.fields, &settings)?;
         let field = |name: &str| {
             let own = self.fields.get(name);
             own.or_else(|| settings.fields.get(name)).cloned()
@@ -242,7 +285,7 @@ impl TokenEndpoint<'_> {
         let secret = match &self.oauth.client_secret {
             None => None,
             Some(slot) => {
-                let opened = self.environment.app_secret(self.connector, slot)?;
+                let opened = self.client_secret(slot)?;
                 opened.map(|secret| (slot.clone(), secret))
             }
         };
@@ -406,8 +449,7 @@ impl TokenEndpoint<'_> {
             (None, _) if !is_json => "the answer is not JSON".to_owned(),
             (None, _) => "the answer has no token".to_owned(),
         };
-        let dead = |error: &str| self.oauth.refused_errors.iter().any(|one| one == error);
-        if error.is_some_and(dead) {
+        if error.is_some_and(|error| self.oauth.refuses(error)) {
             return TokenError::Refused {
                 app: self.connector.manifest.name.clone(),
                 said: short(&said),
@@ -440,6 +482,7 @@ fn slot_with(scope: egress::Scope, value: Option<egress::Secret>) -> egress::Slo
     egress::Slot {
         scope,
         signing: false,
+        withheld: false,
         values: value.into_iter().collect(),
     }
 }

@@ -4,20 +4,26 @@
 //! is stored first is used then, and whoever asks goes on although nobody waits any
 //! more: a refresh token that is used up must not be lost with a call that ended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollout_catalog::manifest::{OAuth2, Plan};
-use rollout_egress::{CallLimits, Egress, Failure};
+use rollout_catalog::manifest::{AuthMethod, OAuth2, Plan};
+use rollout_egress::Failure;
+use rollout_sandbox::{CallError, Error};
 use rollout_store::{NewTokens, RefreshTurn, StoreError, Tokens, ago, now};
 use rollout_vault::VaultError;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::endpoint::{Granted, TokenEndpoint, TokenError};
+use crate::attempt::Attempt;
 use crate::environment::{Environment, EnvironmentError, Live};
+use crate::inputs::Inputs;
+use crate::login::Step;
 use crate::outbound::Cause;
-use crate::{Connector, Connectors};
+use crate::policy::Fields;
+use crate::{ConnectError, Connector, Connectors};
 
 /// An access token is replaced so long before its end, or in the last tenth of its life.
 const MARGIN_MS: i64 = 60_000;
@@ -33,11 +39,13 @@ const STORE_TRIES: u32 = 60;
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// Nobody has just entered anything.
+static NONE: BTreeMap<String, String> = BTreeMap::new();
+
 /// What new tokens for a credential are got with.
 #[derive(Clone)]
 pub(crate) struct Renewal {
-    pub(crate) egress: Arc<Egress>,
-    pub(crate) limits: CallLimits,
+    pub(crate) connectors: Connectors,
     pub(crate) environment: Arc<Environment>,
     pub(crate) connector: Arc<Connector>,
     pub(crate) credential: String,
@@ -95,16 +103,21 @@ pub(crate) fn ends_soon(tokens: &Tokens) -> bool {
 }
 
 impl Renewal {
-    /// The slot of the access token, if the credential has one that ends.
-    pub(crate) fn slot(&self, live: &Live) -> Option<&str> {
-        live.tokens.as_ref()?;
-        let oauth = self.oauth(live)?;
-        Some(&oauth.captures.access_token.slot)
+    /// The slots that new tokens come into, if the credential has such that end: the access
+    /// token's, or those of a session.
+    pub(crate) fn slots(&self, live: &Live) -> Vec<&str> {
+        let Some(plan) = self.plan(live).filter(|_| live.tokens.is_some()) else {
+            return Vec::new();
+        };
+        match plan.oauth2() {
+            Some(oauth) => vec![&oauth.captures.access_token.slot],
+            None if plan.has_login() => self.connector.manifest.session_slots().collect(),
+            None => Vec::new(),
+        }
     }
 
-    fn oauth(&self, live: &Live) -> Option<&OAuth2> {
-        let plan = self.connector.manifest.plan(&live.credential.plan);
-        plan.and_then(Plan::oauth2)
+    fn plan(&self, live: &Live) -> Option<&Plan> {
+        self.connector.manifest.plan(&live.credential.plan)
     }
 
     /// The credential as it is now.
@@ -200,30 +213,91 @@ impl Renewal {
         }
     }
 
+    /// Gets new tokens in the way of the credential's plan.
     async fn ask(&self, live: &Live) -> Result<Granted, TokenError> {
-        let app = || self.connector.manifest.name.clone();
-        let ended = || TokenError::Refused {
-            app: app(),
-            said: "the sign-in has ended, and can't be renewed".to_owned(),
-        };
-        let oauth = self.oauth(live).ok_or_else(|| TokenError::NotConfigured {
-            app: app(),
+        let plan = self.plan(live).ok_or_else(|| TokenError::NotConfigured {
+            app: self.app(),
             problem: format!("its connector has no plan `{}`", live.credential.plan),
         })?;
-        let refresh = oauth.captures.refresh_token.as_ref().ok_or_else(ended)?;
-        let token = self.environment.secret(live, &refresh.slot)?;
-        let endpoint = TokenEndpoint {
-            egress: &self.egress,
-            limits: self.limits,
+        match (plan.auth.method, plan.oauth2()) {
+            (AuthMethod::SignIn, _) => self.sign_in(live, plan).await,
+            (AuthMethod::ClientCredentials, Some(oauth)) => {
+                self.endpoint(live, oauth).grant().await
+            }
+            (_, Some(oauth)) => {
+                let refresh = oauth.captures.refresh_token.as_ref();
+                let refresh = refresh.ok_or_else(|| self.ended())?;
+                let token = self.environment.secret(live, &refresh.slot)?;
+                let token = token.ok_or_else(|| self.ended())?;
+                self.endpoint(live, oauth).refresh(token).await
+            }
+            (_, None) => Err(self.ended()),
+        }
+    }
+
+    fn app(&self) -> String {
+        self.connector.manifest.name.clone()
+    }
+
+    fn ended(&self) -> TokenError {
+        TokenError::Refused {
+            app: self.app(),
+            said: "the sign-in has ended, and can't be renewed".to_owned(),
+        }
+    }
+
+    fn endpoint<'a>(&'a self, live: &'a Live, oauth: &'a OAuth2) -> TokenEndpoint<'a> {
+        TokenEndpoint {
+            egress: self.connectors.egress(),
+            limits: self.connectors.limits(),
             environment: &self.environment,
             connector: &self.connector,
             plan: &live.credential.plan,
             oauth,
             fields: live.fields(),
+            entered: &NONE,
             live: Some(live),
             cause: &self.cause,
+        }
+    }
+
+    /// Signs in again, with what is stored.
+    async fn sign_in(&self, live: &Live, plan: &Plan) -> Result<Granted, TokenError> {
+        let attempt = Attempt {
+            connectors: &self.connectors,
+            environment: &self.environment,
+            connector: &self.connector,
+            plan,
+            cause: &self.cause,
         };
-        endpoint.refresh(token.ok_or_else(ended)?).await
+        let inputs = Inputs {
+            fields: live.fields().clone(),
+            secrets: self.environment.secrets_of(live)?,
+        };
+        let app = self.app();
+        match attempt.sign_in(&inputs).await {
+            Ok(Step::Done(secrets, tokens)) => Ok(Granted {
+                secrets,
+                life: tokens.life,
+                fields: Fields::new(),
+            }),
+            Ok(Step::Challenged(_)) => Err(TokenError::Refused {
+                app,
+                said: "it asks for a code, and nobody is there to enter it".to_owned(),
+            }),
+            Err(ConnectError::Refused(said)) => Err(TokenError::Refused { app, said }),
+            Err(ConnectError::Vault(error)) => Err(error.into()),
+            Err(error) => Err(TokenError::NotSignedIn {
+                app,
+                retry_after: match &error {
+                    ConnectError::Call(CallError::Connector(Error::RateLimited(limit))) => {
+                        limit.retry_after_ms.map(Duration::from_millis)
+                    }
+                    _ => None,
+                },
+                said: error.to_string(),
+            }),
+        }
     }
 
     async fn store(
@@ -278,7 +352,9 @@ impl Renewal {
             return Err(NotRenewed::Refused(reason));
         }
         let asked_for = match &error {
-            TokenError::Said { retry_after, .. } => *retry_after,
+            TokenError::Said { retry_after, .. } | TokenError::NotSignedIn { retry_after, .. } => {
+                *retry_after
+            }
             TokenError::Failed {
                 failure: Failure::Budget(wait),
                 ..

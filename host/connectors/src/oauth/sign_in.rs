@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollout_catalog::Issue;
-use rollout_catalog::manifest::{AuthMethod, CallbackMac, OAuth2, Plan};
+use rollout_catalog::manifest::{AuthMethod, CallbackMac, OAuth2, Plan, UrlPattern};
 use rollout_egress::{self as egress, Access, MacAlgorithm};
 use rollout_store::{Consumer, NewTokens, OAuthState, StoreError};
 use rollout_vault::VaultError;
@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 use super::endpoint::{TokenEndpoint, TokenError, client_of};
 use super::state::{Pending, hash, new_state, random};
-use crate::connect::{Proven, check_flags, plan};
+use crate::attempt::{Attempt, Wish};
+use crate::connect::{check_flags, plan};
 use crate::environment::{Environment, Live};
 use crate::inputs::Inputs;
 use crate::outbound::Cause;
@@ -33,6 +34,8 @@ pub struct SignIn {
     pub custom_params: Map<String, Value>,
     /// What is opted in to.
     pub entities_to_sync: Option<Map<String, Value>>,
+    /// The origin of the page that began it, if it is known.
+    pub opener: Option<String>,
 }
 
 /// A sign-in that has begun.
@@ -48,6 +51,8 @@ pub struct Begun {
 pub struct Finished {
     /// What the window that began it knows it by; none if it is not known here.
     pub request_id: Option<String>,
+    /// The origin of the page that it is told to, if it is known.
+    pub opener: Option<String>,
     /// The account, or why it is not connected.
     pub outcome: Result<Arc<Live>, SignInError>,
 }
@@ -125,23 +130,23 @@ impl Connectors {
         let connector = self
             .find(environment, &sign_in.app_key)
             .ok_or(ConnectError::UnknownConnector(sign_in.app_key))?;
-        let (plan, oauth) = oauth_plan(&connector, sign_in.plan.as_deref())?;
+        let (plan, oauth, authorize_url) = oauth_plan(&connector, sign_in.plan.as_deref())?;
         if let Some(flags) = &sign_in.entities_to_sync {
             check_flags(self.catalog(), flags)?;
         }
         let inputs = Inputs::check(&plan.auth.inputs, &sign_in.custom_params);
         let inputs = inputs.map_err(|issues| ConnectError::Invalid(of_params(issues)))?;
         let settings = environment.settings_of(connector.key());
-        let client_id = client_of(&connector, oauth, &settings)
+        let client_id = client_of(&connector, oauth, &inputs.fields, &settings)
             .map_err(|problem| wrong("/appKey", problem.to_string()))?;
         let field = |name: &str| {
             let own = inputs.fields.get(name);
             own.or_else(|| settings.fields.get(name)).cloned()
         };
-        let address = oauth.authorize_url.resolve(field);
+        let url = authorize_url;
+        let address = url.resolve(field);
         let address = address.and_then(|text| url::Url::parse(&text).ok());
         let mut address = address.ok_or_else(|| {
-            let url = &oauth.authorize_url;
             wrong(
                 "/customParams",
                 format!("{url} needs values that are parts of a host name"),
@@ -175,6 +180,7 @@ impl Connectors {
             entities_to_sync: sign_in.entities_to_sync,
             verifier,
             redirect_url: redirect_url.to_owned(),
+            opener: sign_in.opener,
         };
         let (hash, request_id) = (hash(&state), random());
         let text = serde_json::to_string(&pending).map_err(StoreError::from)?;
@@ -194,46 +200,43 @@ impl Connectors {
         parameters: &[(String, String)],
         cause: &Cause,
     ) -> Finished {
-        let unknown = || Finished {
-            request_id: None,
-            outcome: Err(SignInError::Unknown),
+        let told = |request_id, outcome| Finished {
+            request_id,
+            opener: None,
+            outcome,
         };
         let Some(state) = single(parameters, "state") else {
-            return unknown();
+            return told(None, Err(SignInError::Unknown));
         };
         let hash = hash(state);
-        let (request_id, outcome) = match environment.store().use_oauth(&hash).await {
-            Ok(OAuthState::Unknown) => return unknown(),
-            Ok(OAuthState::Expired { request_id }) => (request_id, Err(SignInError::Expired)),
-            Ok(OAuthState::Used { request_id }) => (request_id, Err(SignInError::Used)),
-            Ok(OAuthState::Fresh { request_id, sealed }) => {
-                let opened = environment.open_sign_in(&hash, &sealed);
-                let outcome = match opened {
-                    Ok(text) => {
-                        self.go_on(environment, text.expose(), parameters, state, cause)
-                            .await
-                    }
-                    Err(error) => Err(error.into()),
-                };
-                (request_id, outcome)
+        let (request_id, sealed) = match environment.store().use_oauth(&hash).await {
+            Ok(OAuthState::Unknown) => return told(None, Err(SignInError::Unknown)),
+            Ok(OAuthState::Expired { request_id }) => {
+                return told(Some(request_id), Err(SignInError::Expired));
             }
-            Err(error) => {
-                return Finished {
-                    request_id: None,
-                    outcome: Err(error.into()),
-                };
+            Ok(OAuthState::Used { request_id }) => {
+                return told(Some(request_id), Err(SignInError::Used));
             }
+            Ok(OAuthState::Fresh { request_id, sealed }) => (request_id, sealed),
+            Err(error) => return told(None, Err(error.into())),
+        };
+        let pending = match pending(environment, &hash, &sealed) {
+            Ok(pending) => pending,
+            Err(error) => return told(Some(request_id), Err(error)),
         };
         Finished {
             request_id: Some(request_id),
-            outcome,
+            opener: pending.opener.clone(),
+            outcome: self
+                .go_on(environment, pending, parameters, state, cause)
+                .await,
         }
     }
 
     async fn go_on(
         &self,
         environment: &Environment,
-        pending: &[u8],
+        pending: Pending,
         parameters: &[(String, String)],
         state: &str,
         cause: &Cause,
@@ -241,7 +244,6 @@ impl Connectors {
         if environment.is_held() {
             return Err(SignInError::Held);
         }
-        let pending: Pending = serde_json::from_slice(pending).map_err(StoreError::from)?;
         let connector = self.find(environment, &pending.connector);
         let connector = connector.ok_or(SignInError::Changed)?;
         if connector.manifest.version.to_string() != pending.version {
@@ -258,6 +260,7 @@ impl Connectors {
             plan: &plan.key,
             oauth,
             fields: &pending.fields,
+            entered: &pending.secrets,
             live: None,
             cause,
         };
@@ -276,20 +279,18 @@ impl Connectors {
         };
         inputs.fields.extend(granted.fields);
         inputs.secrets.extend(granted.secrets);
-        let proof = self
-            .probe(environment, &connector, plan, &inputs, cause)
-            .await?;
-        let consumer = environment.consumer(&pending.consumer).await?;
-        let proven = Proven {
+        let attempt = Attempt {
+            connectors: self,
+            environment,
             connector: &connector,
             plan,
-            inputs: &inputs,
-            tokens: Some(tokens),
-            proof: &proof,
+            cause,
         };
-        let flags = pending.entities_to_sync;
-        let connected = self.enter(environment, &consumer, &proven, flags).await;
-        Ok(connected?)
+        let wish = Wish::Connect {
+            consumer: pending.consumer,
+            entities_to_sync: pending.entities_to_sync,
+        };
+        Ok(attempt.fulfil(wish, &inputs, Some(tokens)).await?)
     }
 
     /// Gives the tokens of an account that is forgotten back to its app, if it takes
@@ -325,6 +326,7 @@ impl Connectors {
             plan: &credential.plan,
             oauth,
             fields: live.fields(),
+            entered: &BTreeMap::new(),
             live: Some(live),
             cause,
         };
@@ -342,18 +344,28 @@ impl Connectors {
     }
 }
 
+/// What was stored when a sign-in began.
+fn pending(environment: &Environment, hash: &str, sealed: &str) -> Result<Pending, SignInError> {
+    let text = environment.open_sign_in(hash, sealed)?;
+    Ok(serde_json::from_slice(text.expose()).map_err(StoreError::from)?)
+}
+
 /// Whether accounts can be connected by a plan: the operator has set up its client, or it
 /// needs none.
 pub fn is_set_up(environment: &Environment, connector: &Connector, plan: &Plan) -> bool {
+    let Some(oauth) = plan.oauth2() else {
+        return true;
+    };
     let settings = environment.settings_of(connector.key());
-    plan.oauth2()
-        .is_none_or(|oauth| client_of(connector, oauth, &settings).is_ok())
+    let inputs = plan.auth.inputs.iter();
+    let entered = inputs.map(|input| (input.key.clone(), String::new()));
+    client_of(connector, oauth, &entered.collect(), &settings).is_ok()
 }
 
 fn oauth_plan<'a>(
     connector: &'a Connector,
     key: Option<&str>,
-) -> Result<(&'a Plan, &'a OAuth2), ConnectError> {
+) -> Result<(&'a Plan, &'a OAuth2, &'a UrlPattern), ConnectError> {
     let found = match key {
         Some(key) => plan(connector, Some(key))?,
         None => {
@@ -368,14 +380,16 @@ fn oauth_plan<'a>(
             })?
         }
     };
-    let oauth = found.oauth2().ok_or_else(|| {
+    let oauth = found.oauth2();
+    let signs_in = oauth.and_then(|oauth| Some((oauth, oauth.authorize_url.as_ref()?)));
+    let (oauth, authorize_url) = signs_in.ok_or_else(|| {
         let key = &found.key;
         wrong(
             "/plan",
             format!("the plan `{key}` is not connected by signing in: POST /api/credentials"),
         )
     })?;
-    Ok((found, oauth))
+    Ok((found, oauth, authorize_url))
 }
 
 fn wrong(pointer: &str, message: String) -> ConnectError {
@@ -467,6 +481,7 @@ fn is_signed(mac: &CallbackMac, key: egress::Secret, parameters: &[(String, Stri
     let slot = egress::Slot {
         scope: egress::Scope::App,
         signing: true,
+        withheld: false,
         values: vec![key],
     };
     let access = Access::new(

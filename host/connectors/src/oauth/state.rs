@@ -32,6 +32,9 @@ pub(super) struct Pending {
     /// For the code challenge; none: there was none.
     pub(super) verifier: Option<String>,
     pub(super) redirect_url: String,
+    /// The origin of the page that waits for the outcome, if it is known.
+    #[serde(default)]
+    pub(super) opener: Option<String>,
 }
 
 /// The client id of the environment that a `state` was made for, if it has one.
@@ -41,7 +44,7 @@ pub fn environment_of_state(state: &str) -> Option<&str> {
 }
 
 /// A new `state`.
-pub(super) fn new_state(client_id: &str) -> String {
+pub(crate) fn new_state(client_id: &str) -> String {
     format!("{}.{client_id}", random())
 }
 
@@ -51,7 +54,7 @@ pub fn random() -> String {
 }
 
 /// What a text is known by without being kept. Also the code challenge `S256`.
-pub(super) fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()))
 }
 

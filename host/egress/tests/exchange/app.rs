@@ -206,6 +206,7 @@ pub(crate) fn slots() -> BTreeMap<String, Slot> {
     let slot = |values: &[&str]| Slot {
         scope: Scope::Credential,
         signing: false,
+        withheld: false,
         values: values
             .iter()
             .map(|value| Secret::from((*value).to_owned()))

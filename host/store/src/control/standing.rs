@@ -48,6 +48,19 @@ impl Control {
         Ok(resumed > 0)
     }
 
+    /// Says whether an environment's API hands out secrets. Answers whether that is
+    /// another thing than before.
+    pub async fn set_include_data(&self, name: &str, on: bool) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let set = query(
+            "UPDATE host_environments SET include_data = $2 \
+             WHERE name = $1 AND include_data <> $2",
+        );
+        let set = set.bind(name).bind(i64::from(on)).execute(&mut tx).await?;
+        self.db.commit(tx).await?;
+        Ok(set > 0)
+    }
+
     /// Takes an environment and its settings out. Hosts that serve it close it
     /// when they see that.
     pub async fn delete_environment(&self, environment: &Environment) -> Result<()> {
@@ -78,8 +91,8 @@ impl Control {
         let mut tx = self.db.write().await?;
         query(
             "INSERT INTO host_environments (name, client_id, client_secret_sealed, \
-             database_url_sealed, app_keys, created_at, held, old_secret_sealed, old_secret_until) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             database_url_sealed, app_keys, created_at, held, old_secret_sealed, old_secret_until, \
+             include_data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(&environment.name)
         .bind(&environment.client_id)
@@ -90,6 +103,7 @@ impl Control {
         .bind(i64::from(environment.held))
         .bind(&old)
         .bind(until)
+        .bind(i64::from(environment.include_data))
         .execute(&mut tx)
         .await
         .map_err(|error| match error {

@@ -49,6 +49,43 @@ pub enum BudgetsLent {
     Loans(Vec<BudgetLoan>),
 }
 
+/// What is left of one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetLeft {
+    /// Requests in a window.
+    pub limit: i64,
+    /// How many of them may leave now.
+    pub remaining: i64,
+    /// When all of them may again, if nothing else leaves: in milliseconds since 1970;
+    /// none: they may.
+    pub reset_at: Option<i64>,
+}
+
+/// A limit that requests count against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetUse {
+    /// The limit, and who shares it; or an account.
+    pub key: String,
+    /// How many requests were lent that may still count.
+    pub requests: i64,
+    /// When nothing of it counts any more, in milliseconds since 1970.
+    pub expires_at: i64,
+    /// An account: its app asked for patience until then.
+    pub closed_until: Option<i64>,
+}
+
+impl FromRow for BudgetUse {
+    fn read(row: &Row) -> Result<Self> {
+        let taken: Vec<(i64, i64)> = serde_json::from_str(row.text("taken")?)?;
+        Ok(Self {
+            key: row.get("key")?,
+            requests: taken.iter().map(|(_, requests)| requests).sum(),
+            expires_at: row.get("expires_at")?,
+            closed_until: row.get("closed_until")?,
+        })
+    }
+}
+
 /// A limit as it is stored.
 struct Budget {
     key: String,
@@ -77,7 +114,7 @@ impl Taken {
     fn lend(&mut self, now: i64, ask: &BudgetAsk) -> BudgetLoan {
         let part = part(ask.window);
         let counts_until = |stamp: i64| (stamp + 1) * part + ask.window;
-        self.0.retain(|(stamp, _)| counts_until(*stamp) > now);
+        self.forget(now, ask.window);
         self.0.sort_unstable();
         let taken: i64 = self.0.iter().map(|(_, requests)| requests).sum();
         let requests = (ask.limit - taken).min(ask.wanted);
@@ -100,6 +137,24 @@ impl Taken {
             requests,
             good_for: (stamp + 1) * part - now - part / 2,
         }
+    }
+
+    /// What is left of a limit.
+    fn left(&mut self, now: i64, ask: &BudgetAsk) -> BudgetLeft {
+        self.forget(now, ask.window);
+        let taken: i64 = self.0.iter().map(|(_, requests)| requests).sum();
+        BudgetLeft {
+            limit: ask.limit,
+            remaining: (ask.limit - taken).max(0),
+            reset_at: (taken > 0).then(|| self.expires_at(ask.window)),
+        }
+    }
+
+    /// Forgets what no longer counts.
+    fn forget(&mut self, now: i64, window: i64) {
+        let part = part(window);
+        self.0
+            .retain(|(stamp, _)| (stamp + 1) * part + window > now);
     }
 
     /// When nothing of it counts any more.
@@ -160,6 +215,36 @@ impl EnvStore {
         Ok(BudgetsLent::Loans(loans))
     }
 
+    /// What is left of each of these limits of an account. An account whose app asked for
+    /// patience has nothing left until then.
+    pub async fn budgets_left(&self, account: &str, asks: &[BudgetAsk]) -> Result<Vec<BudgetLeft>> {
+        let dialect = self.db.dialect();
+        let mut keys: Vec<String> = asks.iter().map(|ask| ask.key.clone()).collect();
+        keys.push(account.to_owned());
+        let select = dialect.text(&format!(
+            "SELECT key, taken, closed_until, {{now}} AS now FROM host_budgets WHERE key {}",
+            dialect.in_list("$1")
+        ));
+        let budgets: Vec<Budget> = statement(select).bind(keys).all(&self.db).await?;
+        let closed = budgets.iter().find_map(|budget| {
+            let until = budget.closed_until.filter(|until| *until > budget.now);
+            until.filter(|_| budget.key == account)
+        });
+        let left = asks.iter().map(|ask| {
+            let budget = budgets.iter().find(|budget| budget.key == ask.key);
+            let mut left = match budget {
+                Some(budget) => Taken(budget.taken.0.clone()).left(budget.now, ask),
+                None => Taken::default().left(0, ask),
+            };
+            if closed.is_some() {
+                left.remaining = 0;
+                left.reset_at = left.reset_at.max(closed);
+            }
+            left
+        });
+        Ok(left.collect())
+    }
+
     /// An app asked for patience with an account: nothing is lent to it for so many
     /// milliseconds.
     pub async fn close_account(&self, account: &str, wait: i64) -> Result<()> {
@@ -172,6 +257,15 @@ impl EnvStore {
         let close = statement(close).bind(account).bind(wait);
         close.execute(&mut tx).await?;
         self.db.commit(tx).await
+    }
+
+    /// All limits that requests count against now, by key.
+    pub async fn budgets_in_use(&self) -> Result<Vec<BudgetUse>> {
+        let select = self
+            .db
+            .dialect()
+            .text("SELECT * FROM host_budgets WHERE expires_at > {now} ORDER BY key");
+        statement(select).all(&self.db).await
     }
 
     /// Clears away what no longer counts.

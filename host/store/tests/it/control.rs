@@ -125,4 +125,13 @@ async fn an_environment_comes_back_with_its_settings() {
     assert_eq!(control.app_settings().await.unwrap(), expected);
     let back = control.environment("dev").await.unwrap().unwrap();
     assert_eq!((back.created_at, back.held), (dev.created_at, true));
+    // Secrets are handed out only after somebody said so.
+    assert!(!back.include_data);
+    for (on, changes) in [(true, true), (true, false), (false, true)] {
+        let changed = control.set_include_data("dev", on).await.unwrap();
+        assert_eq!(changed, changes);
+        let now = control.environment("dev").await.unwrap().unwrap();
+        assert_eq!(now.include_data, on);
+    }
+    assert!(!control.set_include_data("nobody", true).await.unwrap());
 }

@@ -1,9 +1,11 @@
 //! Consumers and credentials, from connecting to the last row's deletion.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rollout_store::{
-    CredentialChange, CredentialStatus, Expected, ListQuery, StoreError, SyncPhase, record_id,
+    CredentialChange, CredentialStatus, Expected, ListQuery, NewTokens, Records, StoreError,
+    SyncPhase, record_id,
 };
 use serde_json::json;
 
@@ -100,10 +102,31 @@ async fn a_shared_credential_belongs_to_both() {
     let mut both = [fixture.consumer.clone(), bob.id.clone()];
     both.sort();
     assert_eq!(owners().await, both);
+    let holders = store.holders(id).await.unwrap();
+    let holders: Vec<(&str, bool)> = holders
+        .iter()
+        .map(|one| (one.key.as_str(), one.shared))
+        .collect();
+    assert_eq!(holders.len(), 2);
+    assert!(!holders[0].1, "whose it is comes first");
+    assert_eq!(holders[1], ("bob", true));
+    // It is not his: connecting the same account himself makes one of his own.
     let found = store.find_by_external(&bob.id, "acme", "account-1").await;
-    assert_eq!(found.unwrap().unwrap().id, id);
-    let found = store.find_by_external(&bob.id, "other", "account-1").await;
     assert_eq!(found.unwrap(), None);
+    let owner = fixture.consumer.as_str();
+    let found = store.find_by_external(owner, "acme", "account-1").await;
+    assert_eq!(found.unwrap().unwrap().id, id);
+    let found = store.find_by_external(owner, "other", "account-1").await;
+    assert_eq!(found.unwrap(), None);
+    let kept = store.unshare_credential(id, owner).await;
+    assert!(matches!(kept, Err(StoreError::NotFound(_))), "{kept:?}");
+    let upto = store.changes_upto().await.unwrap();
+    store.unshare_credential(id, &bob.id).await.unwrap();
+    assert_eq!(owners().await, [owner]);
+    let changes = store.changes_since(upto).await.unwrap();
+    assert_eq!(changes.changed, [id], "other processes hear of it");
+    let again = store.unshare_credential(id, &bob.id).await;
+    assert!(matches!(again, Err(StoreError::NotFound(_))), "{again:?}");
     let nobody = store.share_credential(id, "cons_nobody").await;
     assert!(matches!(nobody, Err(StoreError::NotFound(_))));
 }
@@ -244,4 +267,96 @@ async fn counts(fixture: &Fixture, credential_id: &str) -> Vec<i64> {
         counts.push(fixture.place.number(&count).await);
     }
     counts
+}
+
+#[tokio::test]
+async fn kept_records_outlive_their_credential_until_they_are_released() {
+    let fixture = Fixture::new().await;
+    let (store, id) = (&fixture.store, fixture.credential.id.as_str());
+    let body = json!({"name": "Ann", "ownerId": 1, "tags": ["a"]});
+    let mut page = fixture.page().await;
+    page.records = (0..700)
+        .map(|n| fixture.person(&n.to_string(), body.clone()))
+        .collect();
+    store.land(page).await.unwrap();
+    store
+        .put_secrets(id, &secrets(&[("token", "1")]))
+        .await
+        .unwrap();
+    store.revoke_credential(id, Records::Keep).await.unwrap();
+    // Nothing but the rows is left, whoever clears away.
+    store.purge().await.unwrap();
+    assert_eq!(store.credential(id).await.unwrap(), None);
+    assert_eq!(store.secrets(id).await.unwrap(), secrets(&[]));
+    let rows = format!("SELECT COUNT(*) FROM rollout_people WHERE \"credentialId\" = '{id}'");
+    assert_eq!(fixture.place.number(&rows).await, 700);
+
+    let never = store
+        .release_kept("00000000-0000-7000-8000-000000000000")
+        .await;
+    assert!(matches!(never, Err(StoreError::NotFound(_))), "{never:?}");
+    store.release_kept(id).await.unwrap();
+    store.purge().await.unwrap();
+    assert_eq!(fixture.place.number(&rows).await, 0);
+    let keys = "SELECT COUNT(*) FROM host_keys_rollout_people";
+    assert_eq!(fixture.place.number(keys).await, 0);
+    let again = store.release_kept(id).await;
+    assert!(matches!(again, Err(StoreError::NotFound(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_was_made_from_replaced_tokens_is_not_stored() {
+    let fixture = Fixture::new().await;
+    let (store, id) = (&fixture.store, fixture.credential.id.as_str());
+    let with = |token: &str, tokens| CredentialChange {
+        secrets: Some(secrets(&[("token", token)])),
+        tokens,
+        ..CredentialChange::default()
+    };
+    let tokens = Some(NewTokens { life: None });
+    // Without tokens there is no number.
+    let written = store
+        .update_credential_over(id, Some(1), &with("x", tokens))
+        .await;
+    assert_eq!(written.unwrap(), None);
+    let written = store
+        .update_credential_over(id, None, &with("1", tokens))
+        .await;
+    assert!(written.unwrap().is_some());
+    let number = store.tokens(id).await.unwrap().unwrap().number;
+    // Somebody refreshes: who began before him is too late, who begins after is not.
+    let life = Some(Duration::from_secs(60));
+    let refreshed = store
+        .store_tokens(
+            id,
+            number,
+            NewTokens { life },
+            &secrets(&[("token", "2")]),
+            None,
+        )
+        .await;
+    assert!(refreshed.unwrap());
+    for old in [Some(number), None] {
+        let written = store
+            .update_credential_over(id, old, &with("x", tokens))
+            .await;
+        assert_eq!(written.unwrap(), None);
+    }
+    assert_eq!(store.secrets(id).await.unwrap()["token"], "2");
+    let written = store
+        .update_credential_over(id, Some(number + 1), &with("3", tokens))
+        .await;
+    assert!(written.unwrap().is_some());
+    assert_eq!(store.secrets(id).await.unwrap()["token"], "3");
+    // A refresh that was under way stores nothing any more.
+    let late = store
+        .store_tokens(
+            id,
+            number + 1,
+            NewTokens { life },
+            &secrets(&[("token", "x")]),
+            None,
+        )
+        .await;
+    assert!(!late.unwrap());
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use rollout_store::{
-    AppKeys, AppSetting, Control, Databases, Migrate, NewEnvironment, SealedIn, SealedSecret,
-    SettingKind,
+    AppKeys, AppSetting, Control, Databases, Migrate, NewEnvironment, Records, SealedIn,
+    SealedSecret, SettingKind,
 };
 
 use super::fixture::Fixture;
@@ -89,7 +89,10 @@ async fn secrets_are_replaced_unless_they_changed() {
     // One changes meanwhile, and one account goes.
     let changed = BTreeMap::from([("a".to_owned(), sealed('1', "changed"))]);
     store.put_secrets(&credentials[0], &changed).await.unwrap();
-    store.revoke_credential(&credentials[1]).await.unwrap();
+    store
+        .revoke_credential(&credentials[1], Records::Erase)
+        .await
+        .unwrap();
     let seen = store.changes_upto().await.unwrap();
     let anew = |one: &SealedSecret| (one.clone(), sealed('2', &one.slot));
     let batch: Vec<_> = all.iter().map(anew).collect();

@@ -19,6 +19,8 @@ async fn many_credentials_are_loaded_as_each_alone() {
     }
     let bob = store.consumer("bob").await.unwrap();
     store.share_credential(&ids[2], &bob.id).await.unwrap();
+    let shared = store.load_credentials(Some(&ids[2..3])).await.unwrap();
+    assert_eq!(shared[0].shared, [bob.id]);
     store.forget_sync(&ids[3], "users").await.unwrap();
 
     let all = store.load_credentials(None).await.unwrap();

@@ -18,6 +18,7 @@ mod crash;
 mod credentials;
 mod data_keys;
 mod events;
+mod full_passes;
 pub(crate) mod jobs;
 mod jobs_model;
 mod landing;

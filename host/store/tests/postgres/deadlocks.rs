@@ -1,7 +1,7 @@
 //! Calls that lock the same rows, at the same time and again and again: none is
 //! sacrificed to the other.
 
-use rollout_store::{EnvStore, Quarantined, SYNC, StoreError, SyncPhase};
+use rollout_store::{EnvStore, Quarantined, Records, SYNC, StoreError, SyncPhase};
 use serde_json::json;
 
 use crate::it::fixture::{Fixture, LONG, WORKER, open, schedule};
@@ -41,7 +41,9 @@ async fn a_credential_is_deleted_while_its_sync_lands() {
             for _ in 0..round {
                 tokio::task::yield_now().await;
             }
-            other.revoke_credential(&fixture.credential.id).await
+            other
+                .revoke_credential(&fixture.credential.id, Records::Erase)
+                .await
         };
         let ((), deleted) = tokio::join!(landing, deleting);
         deleted.unwrap();
