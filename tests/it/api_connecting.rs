@@ -456,11 +456,13 @@ async fn connectors_are_listed_for_both_generations_of_link() {
     // 0.5.1 crashes on `secret`; 0.14.0 shows it as dots.
     assert_eq!(
         connector["auth"],
-        json!({"type": "apiToken", "userInputsSchema": [input("textfield")]})
+        json!({"type": "apiToken", "userInputsSchema": [input("textfield")], "name": "API key"})
     );
     assert_eq!(
         connector["authByPlan"],
-        json!({"api-key": {"type": "apiToken", "userInputsSchema": [input("secret")]}})
+        json!({"api-key": {
+            "type": "apiToken", "userInputsSchema": [input("secret")], "name": "API key",
+        }})
     );
     assert_eq!(input("secret")["key"], "apiKey");
     assert_eq!(input("secret")["label"], "API key");

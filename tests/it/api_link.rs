@@ -62,10 +62,10 @@ async fn the_page_to_try_it_on_is_for_development_on_this_machine() {
     for path in paths {
         get(&plain.stranger(), path, &[])
             .await
-            .refused(404, "not_found");
+            .refused(404, "unknown_route");
     }
     let refused = Answer::to(token(&plain.stranger())).await;
-    refused.refused(404, "not_found");
+    refused.refused(404, "unknown_route");
 
     let ancestors: toml::Value = vec!["'self'", "https://app.example.com"].into();
     let setup = Setup::plain()
@@ -92,10 +92,10 @@ async fn the_page_to_try_it_on_is_for_development_on_this_machine() {
     // A page whose name was made to lead here is no page of this machine.
     for name in ["rebound.example", "127.0.0.1.rebound.example", "10.0.0.1"] {
         let foreign = token(&browser).header("Host", name);
-        Answer::to(foreign).await.refused(404, "not_found");
+        Answer::to(foreign).await.refused(404, "unknown_route");
         get(&browser, "/link/demo", &[("Host", name)])
             .await
-            .refused(404, "not_found");
+            .refused(404, "unknown_route");
     }
     for name in ["localhost", "[::1]", "127.0.0.1"] {
         let name = format!("{name}:{}", host.port());

@@ -85,3 +85,6 @@ mod sync_model;
 mod sync_oracle;
 mod sync_status;
 mod tenancy_matrix;
+mod webhooks_delivery;
+mod webhooks_kill;
+mod webhooks_receiver;

@@ -110,7 +110,7 @@ async fn the_plan_is_offered_once_its_client_is_set() {
     assert_eq!(connector["auth"]["type"], "apiToken");
     assert_eq!(
         connector["authByPlan"]["oauth"],
-        json!({"type": "oauth2", "userInputsSchema": []})
+        json!({"type": "oauth2", "userInputsSchema": [], "name": "Sign in"})
     );
 
     // What does not fit is refused before anybody is sent anywhere.

@@ -58,8 +58,10 @@ impl Route {
 
     /// Whether it is about an account or a record of one.
     fn names_something(&self) -> bool {
-        let in_path = ["{id}", "{credential}"];
+        let in_path = ["{id}", "{credential}", "{webhook}"];
+        // A delivery is found by its webhook, and there may be none yet.
         let named = in_path.iter().any(|name| self.path.contains(name));
+        let named = named && !self.path.contains("{number}");
         self.access != "anyone" && (named || self.is_of_category())
     }
 
@@ -72,6 +74,7 @@ impl Route {
             vec![
                 json!({"firstName": "Eve", "lastName": "Mallory"}),
                 json!({"tags": ["intruder"]}),
+                json!({"url": "https://127.0.0.1:9/mine"}),
             ]
         } else {
             vec![
@@ -97,6 +100,9 @@ impl Route {
                 "id" if self.is_of_category() => ids.record.as_str(),
                 "id" | "credential" => ids.credential.as_str(),
                 "consumer" => ids.consumer.as_str(),
+                "webhook" if self.is_of_category() => ids.webhook.as_str(),
+                "webhook" => ids.webhook_of_all.as_str(),
+                "number" => "1",
                 "entity" => "people",
                 "*operation" => "tags/apply",
                 "*path" => "v1/people",
@@ -145,6 +151,10 @@ struct Ids {
     credential: String,
     record: String,
     consumer: String,
+    /// The account's.
+    webhook: String,
+    /// The environment's.
+    webhook_of_all: String,
 }
 
 impl Ids {
@@ -158,6 +168,8 @@ impl Ids {
             credential: id.to_owned(),
             record: id.to_owned(),
             consumer: id.to_owned(),
+            webhook: id.to_owned(),
+            webhook_of_all: id.to_owned(),
         }
     }
 
@@ -174,16 +186,32 @@ impl Ids {
         never
     }
 
-    /// Those of an account with its first person.
-    async fn of(whose: &'static str, consumer: &str, account: &Client) -> Self {
+    /// Those of an account with its first person, and with webhooks of its own and of its
+    /// environment.
+    async fn of(whose: &'static str, consumer: &str, account: &Client, all: &Client) -> Self {
         let people = account.get("/crm/api/people?limit=1").await.ok();
         Self {
             whose,
             credential: account.credential().to_owned(),
             record: people["people"][0]["id"].as_str().unwrap().to_owned(),
             consumer: consumer.to_owned(),
+            webhook: webhook(account, "/crm/api/webhooks").await,
+            webhook_of_all: webhook(all, "/api/webhooks").await,
         }
     }
+}
+
+/// The first webhook of a list, or a new one. Nobody is there to receive.
+async fn webhook(client: &Client, list: &str) -> String {
+    let all = client.get(list).await.ok();
+    let found = match all["webhooks"].get(0) {
+        Some(webhook) => webhook.clone(),
+        None => {
+            let body = json!({"event": "officesCreated", "url": "https://127.0.0.1:9/own"});
+            client.post(list, body).await.with(201)
+        }
+    };
+    found["id"].as_str().unwrap().to_owned()
 }
 
 /// A token, and what must look to its bearer as if it were not there.
@@ -219,14 +247,18 @@ fn setup(app: &Simulator) -> Setup {
     Setup::against(app)
         .set("sync.poll_interval", "1h")
         .set("api.requests_per_second", 0)
+        .set("webhooks.allowed_private", vec!["127.0.0.1:9"])
 }
 
 impl World {
     async fn made_at(host: &HostUnderTest, app: Simulator, shop: Keys) -> Self {
         host.rollout_ok(&["env", "set", "dev", "--include-data", "on"]);
+        let elsewhere = host.client_with_token(&shop.admin_token());
         let connected = async |client: Client, whose, consumer, key: &str| {
             let account = client.connect_synced(key).await;
-            (Ids::of(whose, consumer, &account).await, account)
+            let there = key == key_of(3);
+            let all = if there { &elsewhere } else { &host.admin() };
+            (Ids::of(whose, consumer, &account, all).await, account)
         };
         let (own, _) = connected(host.client("alice"), "own", "alice", API_KEY).await;
         let bob = host.client("bob");
@@ -234,7 +266,10 @@ impl World {
         let there = host.client_with_token(&shop.token("alice"));
         there.served().await;
         let (elsewhere, _) = connected(there, "another environment's", "alice", &key_of(3)).await;
-        let (deleted, gone) = connected(host.client("alice"), "deleted", "alice", &key_of(4)).await;
+        let (mut deleted, gone) =
+            connected(host.client("alice"), "deleted", "alice", &key_of(4)).await;
+        // Its environment is still there.
+        NEVER.clone_into(&mut deleted.webhook_of_all);
         let path = format!("/api/credentials?credentialId={}", gone.credential());
         assert_eq!(gone.delete(&path).await.status, 204);
         Self {
@@ -333,6 +368,7 @@ impl World {
             let people = account.all("people", "limit=100").await;
             assert!(!people.is_empty());
             seen.push(json!(people).to_string());
+            seen.push(account.get("/crm/api/webhooks").await.ok().to_string());
         }
         seen
     }
@@ -412,7 +448,9 @@ impl Asked<'_> {
 
     /// Her own account is somebody else's in nothing but the record.
     fn is_asked(&self, ids: &Ids) -> bool {
-        let of_record = self.route.is_of_category() && self.route.path.contains("{id}");
+        let named = ["{id}", "{webhook}"];
+        let named = named.iter().any(|name| self.route.path.contains(name));
+        let of_record = self.route.is_of_category() && named;
         ids.whose != OWN_WITH_FOREIGN_RECORD || of_record
     }
 
@@ -489,7 +527,7 @@ async fn matrix(world: &World, host: &HostUnderTest) {
     let mut seen = BTreeSet::new();
     let bearers = world.bearers(host);
     for one in own {
-        let ids = Ids::of("own", "alice", &alice).await;
+        let ids = Ids::of("own", "alice", &alice, &host.admin()).await;
         let mut reached = false;
         for bearer in bearers.iter().take(3) {
             let never = one.by(&bearer.client, &Ids::never()).await;

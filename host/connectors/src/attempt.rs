@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollout_catalog::Issue;
 use rollout_catalog::manifest::{AuthMethod, Plan};
@@ -22,6 +23,9 @@ use crate::login::{Challenged, Step};
 use crate::oauth::{TokenEndpoint, TokenError};
 use crate::outbound::Cause;
 use crate::{ConnectError, Connector, Connectors};
+
+/// How long to wait before an app that is busy is asked again.
+const PAUSE_SECONDS: [u64; 6] = [1, 2, 5, 10, 20, 30];
 
 /// What became of an attempt.
 pub enum Connected {
@@ -180,6 +184,7 @@ impl Attempt<'_> {
         }
         let id = &live.credential.id;
         let change = CredentialChange {
+            plan: Some(self.plan.key.clone()),
             label: label.or_else(|| Some(proof.label.clone())),
             avatar: proof.avatar.clone(),
             fields: Some(public(self.connector, inputs, proof)),
@@ -187,7 +192,6 @@ impl Attempt<'_> {
             status: Some(CredentialStatus::Ok),
             secrets: Some(self.environment.seal(id, &inputs.secrets)?),
             tokens: proven.tokens,
-            ..CredentialChange::default()
         };
         let store = self.environment.store();
         store.update_credential(id, &change).await?;
@@ -212,6 +216,20 @@ impl Attempt<'_> {
             Ok(proof) => Ok(proof),
             Err(error) => Err(self.failed(&call, error)),
         }
+    }
+
+    /// The same, again and again while the app is busy or away: what it was asked with may
+    /// be all that the app still accepts.
+    pub(crate) async fn probe_patiently(&self, inputs: &Inputs) -> Result<Proof, ConnectError> {
+        for pause in PAUSE_SECONDS.map(Duration::from_secs) {
+            match self.probe(inputs).await {
+                Err(ConnectError::Call(CallError::Connector(
+                    Error::RateLimited(_) | Error::Upstream(_),
+                ))) => tokio::time::sleep(pause).await,
+                probed => return probed,
+            }
+        }
+        self.probe(inputs).await
     }
 
     /// What a call means that failed while an account was being connected: the person who

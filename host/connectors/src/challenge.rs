@@ -24,6 +24,9 @@ use crate::{ConnectError, Connectors};
 const LIFE: Duration = Duration::from_secs(10 * 60);
 /// How long an answer may be on its way, all calls of the connector together.
 const LEASE: Duration = Duration::from_secs(3 * 60);
+/// How often what became of one is tried to be stored, and how long after each other.
+const STORE_TRIES: u32 = 60;
+const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// How many answers there may be.
 const MOST_ANSWERS: i64 = 5;
 /// Longest answer, in bytes.
@@ -142,7 +145,11 @@ impl Connectors {
             let words = "Accounts can't be connected here at the moment.";
             return Ok(Some(Answered::Over(words.to_owned())));
         }
-        let Some(text) = store.begin_answer(&hash, LEASE).await? else {
+        // Whoever guesses ids has nothing written.
+        if store.challenge(&hash).await?.is_none() {
+            return Ok(None);
+        }
+        let Some((text, number)) = store.begin_answer(&hash, LEASE).await? else {
             return Ok(None);
         };
         let opened = environment.open_sign_in(&hash, &text)?;
@@ -150,18 +157,25 @@ impl Connectors {
             serde_json::from_slice(opened.expose()).map_err(StoreError::from)?;
         let outcome = self.pass_on(environment, &mut pending, answer.trim(), cause);
         let mut outcome = outcome.await;
-        if let Answered::Again(said) = &outcome {
-            let answers = store.challenge(&hash).await?.map(|found| found.answers);
-            if answers.is_none_or(|answers| answers >= MOST_ANSWERS) {
-                outcome = Answered::Over(format!("{said} That was the last try: begin again."));
-            }
+        if let Answered::Again(said) = &outcome
+            && number >= MOST_ANSWERS
+        {
+            outcome = Answered::Over(format!("{said} That was the last try: begin again."));
         }
         let further = match &outcome {
             Answered::Again(_) => Some(sealed(environment, &hash, &pending)?),
             _ => None,
         };
         let told = serde_json::to_string(&outcome).map_err(StoreError::from)?;
-        store.end_answer(&hash, &told, further.as_deref()).await?;
+        for _ in 0..STORE_TRIES {
+            let ended = store.end_answer(&hash, number, &told, further.as_deref());
+            match ended.await {
+                Ok(()) => return Ok(Some(outcome)),
+                // The code is used up: what became of it must not be lost.
+                Err(error) => tracing::warn!(%error, "what became of a code is not stored yet"),
+            }
+            tokio::time::sleep(STORE_PAUSE).await;
+        }
         Ok(Some(outcome))
     }
 

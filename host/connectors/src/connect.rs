@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rollout_catalog::manifest::{AuthMethod, Plan};
 use rollout_catalog::{Catalog, Issue};
-use rollout_sandbox::CallError;
 pub(crate) use rollout_sandbox::Account as Proof;
+use rollout_sandbox::CallError;
 use rollout_store::{
     Consumer, Credential, CredentialChange, CredentialStatus, NewTokens, StoreError,
     new_credential_id, now,

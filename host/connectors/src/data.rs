@@ -232,7 +232,7 @@ impl Connectors {
             Some(proof) => proof,
             None => {
                 expires_at = attempt.renew_entered(oauth, &mut inputs).await?;
-                attempt.probe(&inputs).await?
+                attempt.probe_patiently(&inputs).await?
             }
         };
         let proven = Proven {

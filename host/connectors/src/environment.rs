@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use rollout_store::{
-    AppKeys, AppSetting, Consumer, CredentialStatus, EnvStore, Loaded, Records, SettingKind,
-    StoreError, SyncRow,
+    AppKeys, AppSetting, Consumer, Credential, CredentialStatus, EnvStore, Loaded, Records,
+    SettingKind, StoreError, SyncRow,
 };
 use rollout_vault::VaultError;
 use tokio::sync::Semaphore;
@@ -400,18 +400,17 @@ impl Environment {
         }
     }
 
-    /// Marks a credential as refused by its app, or as good again.
-    pub async fn set_status(
+    /// Marks a credential as refused by its app, or as good again. Answers false, and
+    /// marks nothing, if it has been changed since `live`: other keys were meant.
+    pub async fn judge(
         &self,
-        id: &str,
+        live: &Live,
         status: CredentialStatus,
-    ) -> Result<(), EnvironmentError> {
-        let change = rollout_store::CredentialChange {
-            status: Some(status),
-            ..Default::default()
-        };
-        self.store.update_credential(id, &change).await?;
-        self.load(id).await.map(drop)
+    ) -> Result<bool, EnvironmentError> {
+        let Credential { id, updated_at, .. } = &live.credential;
+        let judged = self.store.judge_credential(id, *updated_at, status).await?;
+        self.load(id).await?;
+        Ok(judged)
     }
 
     /// The installed connectors that it uses.

@@ -28,8 +28,8 @@ mod way;
 pub use attempt::Connected;
 pub use call::{Call, Connectors};
 pub use challenge::{Answered, Challenge, Standing};
-pub use data::Import;
 pub use connect::{Change, Connect, ConnectError};
+pub use data::Import;
 pub use environment::{
     Environment, EnvironmentError, Installed, Live, Readiness, Secrets, app_slot_context,
     client_secret_context, credential_slot_context, database_url_context,

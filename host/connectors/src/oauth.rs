@@ -11,9 +11,9 @@ mod refresh;
 mod sign_in;
 mod state;
 
+pub(crate) use endpoint::TokenEndpoint;
 pub use endpoint::{TokenError, secret_origin_field};
 pub(crate) use refresh::{NotRenewed, Renewal, ends_soon};
 pub use sign_in::{Begun, Finished, SignIn, SignInError, is_set_up};
 pub use state::{environment_of_state, random};
 pub(crate) use state::{hash, new_state};
-pub(crate) use endpoint::TokenEndpoint;

@@ -70,7 +70,7 @@ pub use mac::{MacAlgorithm, SlotError};
 pub use placement::{Place, Placement};
 pub use policy::{Binding, HostRule, MAX_URL_BYTES, Policy};
 pub use private::{Private, PrivateError};
-pub use receivers::{Call, Receivers, ReceiversConfig, Received, RefusedUrl};
+pub use receivers::{Call, Received, Receivers, ReceiversConfig, RefusedUrl};
 pub use record::{Exchange, Outcome, Recorder, Trace};
 pub use redact::{BLANK, LONG, Redactor, SHORT};
 pub use resolver::{Lookup, LookupFuture};

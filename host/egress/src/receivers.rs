@@ -288,3 +288,97 @@ fn told(error: &reqwest::Error) -> String {
     };
     format!("{what}: {cause}")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::net::Ipv4Addr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::resolver::LookupFuture;
+
+    /// Every name leads to this machine.
+    struct Home;
+
+    impl Lookup for Home {
+        fn lookup(&self, _: String) -> LookupFuture {
+            Box::pin(async { Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]) })
+        }
+    }
+
+    /// Answers 204 to all; counts connections.
+    async fn sink() -> (u16, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = count.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut some = [0; 4096];
+                let _ = stream.read(&mut some).await;
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+            }
+        });
+        (port, count)
+    }
+
+    fn receivers(allowed: &[String]) -> Receivers {
+        let allowed = allowed.iter().map(|entry| entry.parse().unwrap());
+        let config = ReceiversConfig {
+            allowed_private: allowed.collect(),
+            ..ReceiversConfig::default()
+        };
+        Receivers::with_lookup(config, Arc::new(Home)).unwrap()
+    }
+
+    async fn call(receivers: &Receivers, url: String) -> Received {
+        let call = Call {
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(b"{}"),
+        };
+        receivers.call(call).await
+    }
+
+    #[tokio::test]
+    async fn only_what_the_operator_lists_is_dialled_in_our_network() {
+        let ((port, count), (other, others)) = (sink().await, sink().await);
+        let address = format!("127.0.0.1:{port}");
+        let name = format!("app.internal:{port}");
+        let listed = receivers(&[address.clone(), name.clone()]);
+        for url in [format!("http://{address}/x"), format!("http://{name}/x")] {
+            let received = call(&listed, url.clone()).await;
+            assert_eq!(received.status, Some(204), "{url}: {received:?}");
+        }
+        let reached = count.load(Ordering::SeqCst);
+        assert!(reached > 0);
+
+        // By another port, another name, and not at all.
+        let nobody = receivers(&[]);
+        for (receivers, url) in [
+            (&listed, format!("http://127.0.0.1:{other}/")),
+            (&listed, format!("http://app.internal:{other}/")),
+            (&listed, format!("https://hooks.example.com:{other}/")),
+            (&nobody, format!("http://{address}/")),
+            (&nobody, format!("https://{address}/")),
+            (&nobody, format!("https://{name}/")),
+            (&nobody, format!("https://hooks.example.com:{port}/")),
+        ] {
+            let received = call(receivers, url.clone()).await;
+            assert_eq!(received.status, None, "{url}");
+            let failure = received.failure.unwrap();
+            assert!(
+                failure.contains("webhooks.allowed_private"),
+                "{url}: {failure}"
+            );
+        }
+        assert_eq!(count.load(Ordering::SeqCst), reached);
+        assert_eq!(others.load(Ordering::SeqCst), 0);
+    }
+}

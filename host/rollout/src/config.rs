@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) link: Link,
     pub(crate) api: Api,
     pub(crate) sync: Sync,
+    pub(crate) webhooks: Webhooks,
     pub(crate) egress: Egress,
     pub(crate) sandbox: Limits,
     pub(crate) log: Log,
@@ -223,6 +224,38 @@ impl Default for Sync {
             failed_after: 8,
             connectors: BTreeMap::new(),
             environments: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Webhooks {
+    pub(crate) schedule: Vec<Interval>,
+    #[serde(with = "humantime_serde")]
+    pub(crate) disable_after: Duration,
+    pub(crate) allowed_private: Vec<String>,
+    pub(crate) parallel: usize,
+    #[serde(with = "humantime_serde")]
+    pub(crate) connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) head_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) body_timeout: Duration,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        const HOUR: u64 = 3600;
+        let seconds = [0, 5, 60, 300, 1800, 2 * HOUR, 4 * HOUR, 6 * HOUR];
+        Self {
+            schedule: seconds.map(|one| Interval(Duration::from_secs(one))).into(),
+            disable_after: Duration::from_secs(5 * 24 * HOUR),
+            allowed_private: Vec::new(),
+            parallel: 256,
+            connect_timeout: Duration::from_secs(5),
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -423,6 +456,17 @@ impl Config {
             if let Some((name, _)) = short.next() {
                 let key = format!("sync.{table}.{name}");
                 return wrong(&key, "must be at least 100ms".into());
+            }
+        }
+        if self.webhooks.schedule.is_empty() {
+            return wrong("webhooks.schedule", "must have at least one delay".into());
+        }
+        if self.webhooks.parallel == 0 {
+            return wrong("webhooks.parallel", "must be at least 1".into());
+        }
+        for entry in &self.webhooks.allowed_private {
+            if let Err(error) = entry.parse::<rollout_egress::Private>() {
+                return wrong("webhooks.allowed_private", error.to_string());
             }
         }
         if !self.control.database_url.is_empty() {

@@ -12,6 +12,7 @@ use rollout_connectors::{
     Connector, Connectors, Environment, Environments, Installed, loads_at_once,
 };
 use rollout_store::{AppSetting, Use};
+use rollout_webhooks::FanOut;
 use rollout_work::House;
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
@@ -226,6 +227,7 @@ impl Keeper {
             }
         }
         House::enter(&store).await?;
+        FanOut::enter(&store).await?;
         let environment = Environment::open(stored, store, self.installation.keys.clone()).await?;
         Ok(Arc::new(environment))
     }

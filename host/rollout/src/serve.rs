@@ -11,12 +11,13 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rollout_catalog::Catalog;
 use rollout_connectors::{Connectors, Environments, LoadDirError, Registry};
-use rollout_egress::{CallLimits, Egress, EgressConfig};
+use rollout_egress::{CallLimits, Egress, EgressConfig, Receivers, ReceiversConfig};
 use rollout_sandbox::{Compiler, Sandbox};
 use rollout_server::edge::{Cors, EdgeOptions, Origins, ServeOptions, around};
 use rollout_server::{Host, LinkSettings, Settings, health_router, router};
-use rollout_store::{HOUSE, Migrate, SETTLE, SYNC};
+use rollout_store::{DELIVER, FAN_OUT, HOUSE, Migrate, SETTLE, SYNC};
 use rollout_sync::{Engine, Intervals, Settler, Writer};
+use rollout_webhooks::{Deliver, FanOut, Schedule, Sender};
 use rollout_work::{Backoff, House, Keep, Leases, Queued, Workers};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -106,6 +107,7 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
     // What is configured wrongly is named before anything is made.
     let folders = folders(&config)?;
     let egress = egress(&config)?;
+    let receivers = receivers(&config)?;
     if !config.server.core_dumps {
         forbid_core_dumps()?;
     }
@@ -113,6 +115,8 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
     let _lock = data.lock()?;
     let registry = load(folders, sandbox(&config, Some(&data))?).await?;
     let connectors = Arc::new(Connectors::new(registry, egress, limits(&config)));
+    let sender = Sender::new(receivers, connectors.clone(), config.public_url());
+    let sender = Arc::new(sender);
     let installation = Installation::in_dir(&config, data, true, options.migrate).await?;
     let installation = Arc::new(installation);
     if let Some(shown) = installation.first_environment(FIRST).await? {
@@ -146,7 +150,7 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
             environments.clone(),
             installation.databases.signals(),
             leases.clone(),
-            queues(&config, &connectors),
+            queues(&config, &connectors, &sender),
         );
         tokio::spawn(workers.run(stopped.clone()))
     });
@@ -168,7 +172,7 @@ async fn serve(config: Config, path: &Path, options: Options) -> Result<()> {
         },
     };
     let writer = Writer::new(connectors.clone(), leases);
-    let host = Host::new(connectors, environments.clone(), writer, settings);
+    let host = Host::new(connectors, environments.clone(), writer, sender, settings);
     let routes = match options.role {
         Role::All | Role::Api => router(host),
         Role::Worker => health_router(host),
@@ -216,7 +220,7 @@ fn work(config: &Config) -> rollout_work::Settings {
 }
 
 /// Who does what kind of work.
-fn queues(config: &Config, connectors: &Arc<Connectors>) -> Vec<Queued> {
+fn queues(config: &Config, connectors: &Arc<Connectors>, sender: &Arc<Sender>) -> Vec<Queued> {
     let house = House {
         connectors: connectors.clone(),
         keep: Keep {
@@ -236,7 +240,23 @@ fn queues(config: &Config, connectors: &Arc<Connectors>) -> Vec<Queued> {
         },
         failed_after: config.sync.failed_after,
     };
+    let delays = config.webhooks.schedule.iter().map(|delay| delay.0);
+    let schedule = Schedule {
+        delays: delays.collect(),
+        disable_after: config.webhooks.disable_after,
+    };
     vec![
+        Queued {
+            queue: FAN_OUT,
+            // As with the house: each environment has a place of its own.
+            parallel: 10_000,
+            handler: Box::new(FanOut::new(connectors.clone(), schedule.clone())),
+        },
+        Queued {
+            queue: DELIVER,
+            parallel: config.webhooks.parallel,
+            handler: Box::new(Deliver::new(sender.clone(), schedule)),
+        },
         Queued {
             queue: HOUSE,
             // Each environment takes a place of its own, for as long as it is served.
@@ -372,6 +392,20 @@ fn egress(config: &Config) -> Result<Arc<Egress>> {
         ..EgressConfig::default()
     })?;
     Ok(Arc::new(egress))
+}
+
+fn receivers(config: &Config) -> Result<Receivers> {
+    let webhooks = &config.webhooks;
+    let allowed = webhooks.allowed_private.iter();
+    let allowed: Result<Vec<_>, _> = allowed.map(|entry| entry.parse()).collect();
+    let receivers = Receivers::new(ReceiversConfig {
+        allowed_private: allowed.context("webhooks.allowed_private")?,
+        connect: webhooks.connect_timeout,
+        head: webhooks.head_timeout,
+        body: webhooks.body_timeout,
+        ..ReceiversConfig::default()
+    });
+    receivers.context("the HTTP client for webhooks cannot be made")
 }
 
 fn limits(config: &Config) -> CallLimits {

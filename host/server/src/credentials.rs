@@ -99,10 +99,17 @@ pub(crate) async fn connect(
         entities_to_sync: map(&mut body, "entitiesToSync")?,
     };
     let consumer = asker.consumer().await?;
-    let connected = host
-        .connectors
-        .connect(&asker.environment, &consumer, connect, &cause)
-        .await;
+    // Whoever hangs up has connected it all the same, with all that belongs to it.
+    let connecting = tokio::spawn({
+        let (host, environment) = (host.clone(), asker.environment.clone());
+        async move {
+            let connectors = &host.connectors;
+            connectors
+                .connect(&environment, &consumer, connect, &cause)
+                .await
+        }
+    });
+    let connected = connecting.await.map_err(ApiError::internal)?;
     answer(&asker, connected).await
 }
 
@@ -124,10 +131,14 @@ pub(crate) async fn change(
         entities_to_sync: map(&mut body, "entitiesToSync")?,
         label: text(&mut body, "label")?,
     };
-    let changed = host
-        .connectors
-        .change(&asker.environment, &live, change, &cause)
-        .await;
+    let changing = tokio::spawn({
+        let (host, environment) = (host.clone(), asker.environment.clone());
+        async move {
+            let connectors = &host.connectors;
+            connectors.change(&environment, &live, change, &cause).await
+        }
+    });
+    let changed = changing.await.map_err(ApiError::internal)?;
     answer(&asker, changed).await
 }
 

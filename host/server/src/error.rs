@@ -220,6 +220,11 @@ impl ApiError {
         ApiError::saying(Code::Forbidden, needs)
     }
 
+    /// 426: no request for a WebSocket.
+    pub fn websocket_expected() -> ApiError {
+        ApiError::new(Code::WebsocketExpected)
+    }
+
     /// 403: the environment hands out no secrets, and takes none back.
     pub fn include_data_off() -> ApiError {
         ApiError::new(Code::IncludeDataOff)

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::Json;
 use axum::extract::{Request, State};
-use rollout_catalog::{Catalog, Category};
+use rollout_catalog::Category;
 use rollout_connectors::Environment;
 use rollout_store::{CREDENTIAL, EVENTS_MAX, Event, EventQuery, Events};
+use rollout_webhooks::{credential_data, place_of, uri};
 use serde_json::{Map, Value, json};
 
 use crate::edge::Query;
@@ -92,20 +93,6 @@ async fn answer(
     })))
 }
 
-/// Where an event's records are read: the first of these categories that has its
-/// entity, and the entity's path there.
-fn place_of<'a>(
-    catalog: &'a Catalog,
-    categories: &[Category],
-    event: &Event,
-) -> Option<(Category, &'a str)> {
-    categories.iter().find_map(|category| {
-        let mut entities = catalog.entities_of(*category);
-        let entity = entities.find(|entity| entity.name == event.kind)?;
-        Some((*category, entity.path.as_str()))
-    })
-}
-
 fn shown(
     host: &Host,
     environment: &Environment,
@@ -124,22 +111,13 @@ fn shown(
     put("appKey", environment.shown_key(&event.app_key).into());
     if event.kind == CREDENTIAL {
         put("resourceIds", json!([event.credential_id]));
-        let data = event.data.as_deref().unwrap_or("{}");
-        let mut data = serde_json::from_str(data).unwrap_or(Value::Null);
-        if let Some(key) = data.pointer_mut("/credential/appKey") {
-            *key = environment.shown_key(&event.app_key).into();
-        }
-        put("data", data);
+        put("data", credential_data(environment, event));
         return Value::Object(shown);
     }
     put("resourceIds", event.ids.clone().into());
     if let Some((category, path)) = place {
         let base = &host.settings.public_url;
-        let ids = event.ids.join(",");
-        put(
-            "uri",
-            format!("{base}/{category}/api/{path}?ids={ids}").into(),
-        );
+        put("uri", uri(base, (category, path), &event.ids).into());
     }
     if event.initial {
         put("initialSync", true.into());

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use rollout_catalog::{Catalog, Category};
 use rollout_connectors::{Cause, Connector, Connectors, Environment, Environments, Live};
 use rollout_sync::Writer;
+use rollout_webhooks::Sender;
 use tokio::sync::Semaphore;
 use utoipa_swagger_ui::Config;
 
@@ -54,10 +55,13 @@ pub struct Host {
     pub(crate) connectors: Arc<Connectors>,
     pub(crate) environments: Arc<Environments>,
     pub(crate) writer: Writer,
+    pub(crate) sender: Arc<Sender>,
     pub(crate) rate: Rate,
     pub(crate) settings: Settings,
     /// Places for open connections of people who enter codes.
     pub(crate) sockets: Arc<Semaphore>,
+    /// The same for those who name no challenge that is known.
+    pub(crate) strangers: Arc<Semaphore>,
     openapi: RwLock<HashMap<Category, Bytes>>,
     /// How the viewer of these documents is set up.
     pub(crate) docs: Arc<Config<'static>>,
@@ -69,14 +73,17 @@ impl Host {
         connectors: Arc<Connectors>,
         environments: Arc<Environments>,
         writer: Writer,
+        sender: Arc<Sender>,
         settings: Settings,
     ) -> Arc<Self> {
         Arc::new(Self {
             docs: Arc::new(docs::viewer(connectors.catalog())),
             writer,
+            sender,
             connectors,
             environments,
             sockets: Arc::new(Semaphore::new(otp::MOST_SOCKETS)),
+            strangers: Arc::new(Semaphore::new(otp::MOST_STRANGERS)),
             rate: Rate::new(settings.requests_per_second),
             settings,
             openapi: RwLock::default(),

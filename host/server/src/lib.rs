@@ -28,6 +28,7 @@ mod router;
 mod sanitize;
 mod sync;
 pub mod token;
+mod webhooks;
 
 pub use host::{Host, Settings};
 pub use link::LinkSettings;

@@ -8,11 +8,12 @@
 //! whoever can open it, and so only for a browser on this machine.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -221,6 +222,11 @@ pub(crate) async fn demo_token(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     is_local(&host, request.headers())?;
+    // Tokens are for whoever sits at this machine, not for who only says so.
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    if !peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback()) {
+        return Err(ApiError::unknown_route());
+    }
     let mut body = object(request, host.settings.body_bytes).await?;
     known(&body, &["consumer"])?;
     let consumer = text(&mut body, "consumer")?;

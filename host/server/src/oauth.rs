@@ -285,7 +285,7 @@ mod tests {
             "capacitor://localhost",
             "https://app.example.com/",
             "https://app.example.com:443",
-            "https://a\"b.example.com",
+            "https://app.example.com/\"",
         ] {
             assert_eq!(of(bad), None, "{bad}");
         }

@@ -180,8 +180,10 @@ mod tests {
             .filter(|code| !told.contains(code))
             .collect();
         let elsewhere = [
+            "include_data_off",
             "unknown_route",
             "method_not_allowed",
+            "websocket_expected",
             "unknown_connector",
             "unknown_plan",
             "invalid_inputs",

@@ -16,17 +16,24 @@ use rollout_connectors::{Answered, Cause, Environment, Standing, environment_of_
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use crate::error::{ApiError, Code};
+use crate::error::ApiError;
 use crate::host::{Host, cause};
+use crate::sanitize::harmless;
 
-/// Connections that a process keeps open.
+/// Connections that a process keeps open: of people with a challenge, and of others.
 pub(crate) const MOST_SOCKETS: usize = 1024;
+pub(crate) const MOST_STRANGERS: usize = 64;
 /// Longest frame that is read, in bytes.
 const LONGEST_FRAME: usize = 4 * 1024;
 /// How long a connection may stay: longer than a challenge lasts.
 const STAY: Duration = Duration::from_secs(15 * 60);
+/// The same for one that no challenge is known of.
+const SHORT_STAY: Duration = Duration::from_secs(30);
+/// Frames that are taken on a connection, and how long one may take to be sent.
+const MOST_FRAMES: usize = 50;
+const SENDING: Duration = Duration::from_secs(10);
 /// How often the other side is asked whether it is still there.
 const PING: Duration = Duration::from_secs(20);
 /// How often it is looked what became of an answer that another process passed on.
@@ -44,20 +51,32 @@ pub(crate) async fn socket(
     let cause = cause(&request);
     let (mut parts, _) = request.into_parts();
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
-    let upgrade = upgrade.map_err(|_| ApiError::new(Code::WebsocketExpected))?;
-    let permit = host.sockets.clone().try_acquire_owned();
+    let upgrade = upgrade.map_err(|_| ApiError::websocket_expected())?;
+    let environment = environment_of_state(&id);
+    let environment = environment.and_then(|client_id| host.environments.by_client_id(client_id));
+    // Whoever knows no challenge takes nobody's place.
+    let known = match &environment {
+        Some(environment) => environment.challenge(&id).await,
+        None => Ok(Standing::Gone),
+    };
+    let known = known.map_err(ApiError::store_unavailable)? != Standing::Gone;
+    let places = if known {
+        &host.sockets
+    } else {
+        &host.strangers
+    };
+    let permit = places.clone().try_acquire_owned();
     let permit = permit.map_err(|_| ApiError::busy("too many open connections"))?;
     let upgrade = upgrade
         .max_message_size(LONGEST_FRAME)
         .max_frame_size(LONGEST_FRAME);
-    let environment = environment_of_state(&id);
-    let environment = environment.and_then(|client_id| host.environments.by_client_id(client_id));
     Ok(upgrade.on_upgrade(move |socket| async move {
         let conversation = Conversation {
             host,
             environment,
             id,
             cause,
+            stay: if known { STAY } else { SHORT_STAY },
             _permit: permit,
         };
         // Whoever hung up hears no more.
@@ -70,6 +89,7 @@ struct Conversation {
     environment: Option<Arc<Environment>>,
     id: String,
     cause: Cause,
+    stay: Duration,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -101,15 +121,20 @@ impl Conversation {
         }
         let mut ping = interval(PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let end = sleep_until(Instant::now() + STAY);
+        let end = sleep_until(Instant::now() + self.stay);
+        let mut heard = 0;
         tokio::pin!(end);
         loop {
             tokio::select! {
                 () = &mut end => return Ok(()),
-                _ = ping.tick() => socket.send(Message::Ping(Default::default())).await?,
+                _ = ping.tick() => send(&mut socket, Message::Ping(Default::default())).await?,
                 frame = socket.recv() => match frame {
                     None | Some(Err(_) | Ok(Message::Close(_))) => return Ok(()),
-                    Some(Ok(Message::Text(text))) => self.hear(&mut socket, &text).await?,
+                    Some(Ok(_)) if heard >= MOST_FRAMES => return Ok(()),
+                    Some(Ok(Message::Text(text))) => {
+                        heard += 1;
+                        self.hear(&mut socket, &text).await?;
+                    }
                     Some(Ok(_)) => {}
                 },
             }
@@ -123,7 +148,7 @@ impl Conversation {
             Ok(Said::Other) => return Ok(()),
             Err(_) => {
                 let words = "This is no frame that is understood here.";
-                return send(socket, &result(Err(words))).await;
+                return tell(socket, &result(Err(words))).await;
             }
         };
         let passed_on = self.pass_on(otp);
@@ -132,7 +157,7 @@ impl Conversation {
         let outcome = loop {
             tokio::select! {
                 outcome = &mut passed_on => break outcome,
-                _ = ping.tick() => socket.send(Message::Ping(Default::default())).await?,
+                _ = ping.tick() => send(socket, Message::Ping(Default::default())).await?,
             }
         };
         let outcome = match outcome {
@@ -193,7 +218,7 @@ impl Conversation {
             tokio::time::sleep(LOOK).await;
             if ping <= Instant::now() {
                 ping += PING;
-                socket.send(Message::Ping(Default::default())).await?;
+                send(socket, Message::Ping(Default::default())).await?;
             }
         }
     }
@@ -202,18 +227,20 @@ impl Conversation {
     async fn tell(&self, socket: &mut WebSocket, outcome: &Answered) -> Result<(), Closed> {
         match outcome {
             Answered::Again(words) | Answered::Over(words) => {
-                send(socket, &result(Err(words))).await?;
+                tell(socket, &result(Err(&plain(words)))).await?;
             }
             Answered::Connected { credential } => {
-                send(socket, &result(Ok(()))).await?;
-                let connected = json!({"event": "CREDENTIAL", "ok": true, "credential": {"id": credential}});
-                send(socket, &connected).await?;
+                tell(socket, &result(Ok(()))).await?;
+                let connected =
+                    json!({"event": "CREDENTIAL", "ok": true, "credential": {"id": credential}});
+                tell(socket, &connected).await?;
             }
             Answered::NotConnected(words) => {
-                send(socket, &result(Ok(()))).await?;
+                tell(socket, &result(Ok(()))).await?;
+                let words = plain(words);
                 let refused =
                     json!({"event": "CREDENTIAL", "ok": false, "errors": [{"message": words}]});
-                send(socket, &refused).await?;
+                tell(socket, &refused).await?;
             }
         }
         if let Some(environment) = &self.environment
@@ -233,6 +260,27 @@ fn result(outcome: Result<(), &str>) -> Value {
     }
 }
 
-async fn send(socket: &mut WebSocket, frame: &Value) -> Result<(), Closed> {
-    Ok(socket.send(Message::Text(frame.to_string().into())).await?)
+/// A text without the markup that a challenge may have: pages differ in how they show it.
+fn plain(words: &str) -> String {
+    let mut plain = String::new();
+    let mut inside = false;
+    for letter in harmless(words).chars() {
+        match letter {
+            '<' => inside = true,
+            '>' if inside => inside = false,
+            letter if !inside => plain.push(letter),
+            _ => {}
+        }
+    }
+    plain
+}
+
+async fn tell(socket: &mut WebSocket, frame: &Value) -> Result<(), Closed> {
+    send(socket, Message::Text(frame.to_string().into())).await
+}
+
+/// Whoever does not read is not waited for.
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Closed> {
+    let sent = timeout(SENDING, socket.send(message)).await;
+    sent.map_err(|_| Closed)?.map_err(Closed::from)
 }

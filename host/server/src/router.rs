@@ -11,7 +11,8 @@ use rollout_catalog::{Catalog, Category};
 use crate::edge::{method_not_allowed, unknown_route};
 use crate::host::Host;
 use crate::{
-    connectors, credentials, docs, error, feed, health, link, oauth, openapi, otp, outbound, proxy, records, sync,
+    connectors, credentials, docs, error, feed, health, link, oauth, openapi, otp, outbound, proxy,
+    records, sync, webhooks,
 };
 
 /// What a host that only works answers: its health.
@@ -114,11 +115,7 @@ impl Table {
                     patch(credentials::data::write_back),
                 ],
             )
-            .at(
-                "/api/credentials/{id}/sync",
-                Bearer,
-                [post(sync::at_once)],
-            )
+            .at("/api/credentials/{id}/sync", Bearer, [post(sync::at_once)])
             .at(
                 "/api/credentials/{id}/consumers",
                 Scope,
@@ -148,6 +145,7 @@ impl Table {
                 Anyone,
                 [get(oauth::redirect), no_head()],
             )
+            .webhooks("/api", Scope)
             .at("/api/proxy/{credential}/{*path}", Scope, [any(proxy::pass)]);
         catalog.categories().fold(table, Self::category)
     }
@@ -157,6 +155,7 @@ impl Table {
         let records = Self::default()
             .at("/openapi.json", Anyone, [get(openapi::document)])
             .at("/events-feed", Bearer, [get(feed::of_account)])
+            .webhooks("", Bearer)
             .at(
                 "/{entity}",
                 Bearer,
@@ -192,6 +191,41 @@ impl Table {
             router: router.nest(&prefix, records),
             routes,
         }
+    }
+
+    /// Subscriptions: of the environment, or of an account in a category.
+    fn webhooks(self, prefix: &str, access: Access) -> Self {
+        let at = |rest: &str| format!("{prefix}/webhooks{rest}");
+        self.at(
+            &at(""),
+            access,
+            [get(webhooks::list), post(webhooks::create)],
+        )
+        .at(
+            &at("/{webhook}"),
+            access,
+            [
+                get(webhooks::read),
+                put(webhooks::update),
+                delete(webhooks::delete),
+            ],
+        )
+        .at(&at("/{webhook}/ping"), access, [post(webhooks::ping)])
+        .at(
+            &at("/{webhook}/deliveries"),
+            access,
+            [get(webhooks::deliveries)],
+        )
+        .at(
+            &at("/{webhook}/deliveries/{number}"),
+            access,
+            [get(webhooks::delivery)],
+        )
+        .at(
+            &at("/{webhook}/deliveries/{number}/resend"),
+            access,
+            [post(webhooks::resend)],
+        )
     }
 
     /// Adds a path with all that it answers to.

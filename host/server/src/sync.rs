@@ -118,6 +118,11 @@ pub(crate) async fn at_once(
     };
     let settings = settings.map_err(refused)?;
     if !settings.paused {
+        // What is let go on is let go on as a whole.
+        let chosen = match wanted.paused {
+            Some(_) => self::chosen(&rows, None)?,
+            None => chosen,
+        };
         for entity in chosen {
             let asked = store.ask_sync(id, entity, now(), wanted.ask).await;
             asked.map_err(refused)?;

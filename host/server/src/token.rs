@@ -413,10 +413,12 @@ impl RawClaims {
         let expires_at = self
             .exp
             .ok_or_else(|| TokenError::Claims("exp is missing".to_owned()))?;
-        let auth_data = self.own.and_then(|mut own| match own.get_mut("authData")?.take() {
-            Value::Object(data) => Some(data),
-            _ => None,
-        });
+        let auth_data = self
+            .own
+            .and_then(|mut own| match own.get_mut("authData")?.take() {
+                Value::Object(data) => Some(data),
+                _ => None,
+            });
         Ok(Claims {
             auth_data,
             issuer: self.iss,

@@ -90,9 +90,9 @@ impl EnvStore {
         Ok(found.map(|found| found.challenge))
     }
 
-    /// Begins an answer: of all who would, one is given what was sealed, and has this
-    /// long. None: not now, see [`EnvStore::challenge`].
-    pub async fn begin_answer(&self, hash: &str, lease: Duration) -> Result<Option<String>> {
+    /// Begins an answer: of all who would, one is given what was sealed and the answer's
+    /// number, and has this long. None: not now, see [`EnvStore::challenge`].
+    pub async fn begin_answer(&self, hash: &str, lease: Duration) -> Result<Option<(String, i64)>> {
         let mut tx = self.db.write().await?;
         let find = tx.dialect().text(&format!("{FIND} {{held}}"));
         let found: Option<Found> = statement(find).bind(hash).optional(&mut tx).await?;
@@ -109,21 +109,28 @@ impl EnvStore {
         let begin = statement(begin).bind(hash).bind(millis(lease));
         begin.execute(&mut tx).await?;
         self.db.commit(tx).await?;
-        Ok(Some(sealed))
+        Ok(Some((sealed, challenge.answers + 1)))
     }
 
-    /// Ends an answer with what is to be told. With something sealed the challenge goes
+    /// Ends the answer of a number with what is to be told. With something sealed the challenge goes
     /// on with that; without, it is over.
-    pub async fn end_answer(&self, hash: &str, told: &str, sealed: Option<&str>) -> Result<()> {
+    pub async fn end_answer(
+        &self,
+        hash: &str,
+        number: i64,
+        told: &str,
+        sealed: Option<&str>,
+    ) -> Result<()> {
         let mut tx = self.db.write().await?;
         query(
             "UPDATE host_challenges SET lease_until = NULL, told = $2, sealed = $3, ended = $4 \
-             WHERE hash = $1",
+             WHERE hash = $1 AND answers = $5",
         )
         .bind(hash)
         .bind(told)
         .bind(sealed.unwrap_or_default())
         .bind(i64::from(sealed.is_none()))
+        .bind(number)
         .execute(&mut tx)
         .await?;
         self.db.commit(tx).await

@@ -239,10 +239,45 @@ impl EnvStore {
         if found.optional(&mut tx).await? != number {
             return Ok(None);
         }
+        // What somebody is getting from the app now may be all that it still accepts.
+        let others = tx.dialect().text(
+            "SELECT number FROM host_tokens WHERE credential_id = $1 AND lease_until > {now}",
+        );
+        let others: Option<i64> = statement(others).bind(id).optional(&mut tx).await?;
+        if others.is_some() {
+            return Ok(None);
+        }
         let credential = change_credential(self, &mut tx, id, change).await?;
         self.db.commit(tx).await?;
         self.signal();
         Ok(Some(credential))
+    }
+
+    /// Notes whether the app accepts a credential, found out with it as it was at this
+    /// time (its `updated_at`). Notes nothing, and answers false, if it was changed since:
+    /// what was found out is of other keys.
+    pub async fn judge_credential(
+        &self,
+        id: &str,
+        updated_at: i64,
+        status: CredentialStatus,
+    ) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let held = tx
+            .dialect()
+            .text("SELECT updated_at FROM host_credentials WHERE id = $1 {held}");
+        let found: Option<i64> = statement(held).bind(id).optional(&mut tx).await?;
+        if found.ok_or(StoreError::NotFound("credential"))? != updated_at {
+            return Ok(false);
+        }
+        let change = CredentialChange {
+            status: Some(status),
+            ..CredentialChange::default()
+        };
+        change_credential(self, &mut tx, id, &change).await?;
+        self.db.commit(tx).await?;
+        self.signal();
+        Ok(true)
     }
 
     /// Tells what happened to a credential, and whose it is.

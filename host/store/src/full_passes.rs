@@ -406,7 +406,7 @@ impl EnvStore {
         // Who asked for one since this one began gets another one.
         let full_at: Option<i64> = query(
             "UPDATE host_sync SET full_at = CASE WHEN full_at > $8 THEN full_at ELSE $3 END, \
-             confirmed = NULL, missing = CASE WHEN $4 THEN missing ELSE $5 END, \
+             confirmed = CASE WHEN $4 THEN confirmed END, missing = CASE WHEN $4 THEN missing ELSE $5 END, \
              full_done_at = CASE WHEN $6 THEN $7 ELSE full_done_at END \
              WHERE credential_id = $1 AND entity = $2 RETURNING full_at",
         )

@@ -45,6 +45,7 @@ mod transfer;
 mod webhooks;
 mod writes;
 
+pub use challenges::Challenge;
 pub use changes::Changes;
 pub use clock::{after, ago, api_time, millis, now, parse_time};
 pub use control::{
@@ -63,10 +64,13 @@ pub use jobs::{HOUSE, Lease, NewJob, Queue, SETTLE, SYNC};
 pub use landing::{Cursor, OneRecord, Outcome, Page, Record};
 pub use loading::Loaded;
 pub use migrations::Migrate;
-pub use challenges::Challenge;
 pub use oauth_states::OAuthState;
-pub use outbound::{BudgetAsk, BudgetLeft, BudgetLoan, BudgetUse, BudgetsLent, OutboundCall, OutboundQuery};
-pub use outbox::{CREDENTIAL, EVENT_IDS_MAX, EVENTS_MAX, Event, EventQuery, Events, Happened};
+pub use outbound::{
+    BudgetAsk, BudgetLeft, BudgetLoan, BudgetUse, BudgetsLent, OutboundCall, OutboundQuery,
+};
+pub use outbox::{
+    CREDENTIAL, EVENT_IDS_MAX, EVENTS_MAX, Event, EventQuery, Events, Happened, utc_time,
+};
 pub use purge::Records;
 pub use reading::{COUNTED_MAX, IDS_MAX, LIMIT_MAX, List, ListQuery, Narrow, OFFSET_MAX, Place};
 pub use sharing::Holder;
@@ -76,7 +80,7 @@ pub use sync_state::{Ask, Quarantined, Schedule, SyncPhase, SyncRow, SyncStatus}
 pub use tokens::{NewTokens, RefreshTurn, Tokens};
 pub use transfer::backup_note;
 pub use webhooks::{
-    ANY_EVENT, Attempt, DELIVER, Delivery, DeliveryState, Due, FAN_OUT, NewDelivery, News, Next, Subscriber,
-    WEBHOOKS_MAX, Wanted, Webhook, WebhookChange,
+    ANY_EVENT, Attempt, DELIVER, Delivery, DeliveryState, Due, FAN_OUT, NewDelivery, News, Next,
+    Subscriber, WEBHOOKS_MAX, Wanted, Webhook, WebhookChange,
 };
 pub use writes::{Begun, Candidate, NewWrite, OpenWrite};

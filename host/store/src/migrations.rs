@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use crate::database::{Db, Tx, query, statement};
 use crate::dialect::Dialect;
-use crate::{Result, StoreError, challenges, data_keys, full_passes, outbound, sharing, tokens, webhooks};
+use crate::{
+    Result, StoreError, challenges, data_keys, full_passes, outbound, sharing, tokens, webhooks,
+};
 
 /// Steps, oldest first; the first one has number 1.
 pub(crate) type Steps = &'static [&'static str];

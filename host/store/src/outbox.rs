@@ -101,14 +101,19 @@ impl Event {
 
     /// The time as events write it, `2025-07-02T15:19:21.000+00:00`.
     pub fn time(&self) -> String {
-        let format = format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+00:00"
-        );
-        let nanos = i128::from(self.at) * 1_000_000;
-        let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
-        time.and_then(|time| time.format(format).ok())
-            .unwrap_or_default()
+        utc_time(self.at)
     }
+}
+
+/// A time in milliseconds since 1970 as events write it, `2025-07-02T15:19:21.000+00:00`.
+pub fn utc_time(millis: i64) -> String {
+    let format = format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+00:00"
+    );
+    let nanos = i128::from(millis) * 1_000_000;
+    let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
+    time.and_then(|time| time.format(format).ok())
+        .unwrap_or_default()
 }
 
 impl FromRow for Event {

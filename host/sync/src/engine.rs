@@ -23,6 +23,9 @@ use crate::source::Source;
 /// How long an entity that the account may not read is left alone.
 const UNAVAILABLE: Duration = Duration::from_secs(24 * 3600);
 
+/// How often it is looked whether syncs are still paused.
+const PAUSED: Duration = Duration::from_secs(15 * 60);
+
 /// How the engine works.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -62,9 +65,9 @@ impl Handler for Engine {
         let (Some(live), Some(row)) = (live, row) else {
             return store.finish_job(lease).await;
         };
-        // Whoever lets them go on enters the job again.
+        // Whoever lets them go on has it run at once; if that is lost, it is seen then.
         if row.settings.paused {
-            return store.finish_job(lease).await;
+            return store.job_again(lease, after(PAUSED)).await;
         }
         let source = match Source::find(&self.connectors, environment, live, entity, lease) {
             Ok(source) => source,
@@ -114,7 +117,7 @@ impl Engine {
                     .environment
                     .set_readiness(credential, &row.entity, Readiness::Complete);
                 if pass.source.live.credential.status != CredentialStatus::Ok {
-                    self.set_status(pass, CredentialStatus::Ok).await?;
+                    judge(pass, CredentialStatus::Ok).await?;
                 }
                 let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let (environment, entity) = (&pass.source.environment.name, &row.entity);
@@ -174,14 +177,18 @@ impl Engine {
         }
         // What the app says of one entity goes for the account.
         let mut park = None;
-        let mut broken = None;
         let schedule = match consequence {
             Consequence::Nothing => return Ok(()),
             Consequence::Gone => return store.finish_job(lease).await,
+            Consequence::Paused => return store.job_again(lease, after(PAUSED)).await,
             Consequence::Broken(reason) => {
-                park = Some(after(self.settings.retry.longest));
-                broken = Some(reason.clone());
-                unfinished(park, 0, Some(reason))
+                if judge(pass, CredentialStatus::Broken(reason.clone())).await? {
+                    park = Some(after(self.settings.retry.longest));
+                    unfinished(park, 0, Some(reason))
+                } else {
+                    // It was connected again meanwhile.
+                    unfinished(Some(now()), 0, None)
+                }
             }
             Consequence::Unavailable(reason) => Schedule {
                 status: SyncStatus::Unavailable,
@@ -218,20 +225,7 @@ impl Engine {
         if let Some(until) = park {
             store.park_lane(SYNC, credential, until).await?;
         }
-        if let Some(reason) = broken {
-            self.set_status(pass, CredentialStatus::Broken(reason))
-                .await?;
-        }
         Ok(())
-    }
-
-    async fn set_status(&self, pass: &Pass, status: CredentialStatus) -> Result<(), StoreError> {
-        let id = &pass.source.live.credential.id;
-        pass.source
-            .environment
-            .set_status(id, status)
-            .await
-            .map_err(stored)
     }
 
     /// A pass that can't even begin is tried again later.
@@ -252,6 +246,12 @@ impl Engine {
             .schedule_sync(&row.credential_id, &row.entity, &schedule, Some(lease))
             .await
     }
+}
+
+/// Notes what a pass found out about its credential, if it still is the one that it knew.
+async fn judge(pass: &Pass, status: CredentialStatus) -> Result<bool, StoreError> {
+    let (environment, live) = (&pass.source.environment, &pass.source.live);
+    environment.judge(live, status).await.map_err(stored)
 }
 
 pub(crate) fn stored(error: EnvironmentError) -> StoreError {

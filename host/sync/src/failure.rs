@@ -28,6 +28,8 @@ pub(crate) enum PassError {
 /// What follows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Consequence {
+    /// Somebody wants nothing read.
+    Paused,
     /// The app refuses the credential.
     Broken(String),
     /// The account may not read this entity.
@@ -63,7 +65,8 @@ impl PassError {
             Self::Call(CallError::Busy(_)) => {
                 Consequence::Park(Duration::from_secs(1), self.to_string())
             }
-            Self::Store(StoreError::NotFound(_)) | Self::Paused => Consequence::Gone,
+            Self::Store(StoreError::NotFound(_)) => Consequence::Gone,
+            Self::Paused => Consequence::Paused,
             Self::Stopped | Self::Store(StoreError::LeaseLost) => Consequence::Nothing,
             Self::Call(_)
             | Self::Store(_)

@@ -9,10 +9,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rollout_catalog::manifest::Deletions;
-use rollout_sandbox::{CallError, Error};
+use rollout_sandbox::{CallError, Error, Item};
 use rollout_store::{FullEnd, FullPage, FullPass, Lease, Missing, StoreError, SyncRow, after, now};
 
 use crate::engine::Engine;
@@ -20,6 +20,8 @@ use crate::failure::{Consequence, PassError};
 use crate::pass::{Goal, Pass};
 use crate::plan::Plan;
 
+/// For how long what is missing is deleted before others have their turn.
+const CLEARING: Duration = Duration::from_secs(3);
 /// How many of the missing records are asked for before the rest is believed to be
 /// gone.
 const SAMPLE: usize = 20;
@@ -207,6 +209,8 @@ impl Pass {
             }
             there = asked.there;
         }
+        // However long asking took, something is done.
+        let until = until.max(Instant::now() + CLEARING);
         let mut deleted = 0;
         let mut walk = self.walk(full.pass);
         while let Some(mut ids) = walk.next(store).await? {
@@ -262,7 +266,9 @@ impl Pass {
                 }
                 answer => answer?,
             };
-            if answer.answer.iter().all(|item| item.deleted) {
+            // One that was merged into another answers as that one.
+            let is_it = |item: &Item| !item.deleted && item.id == *id;
+            if !answer.answer.iter().any(is_it) {
                 continue;
             }
             let read = self.source.read(answer.answer)?;

@@ -647,8 +647,8 @@ async fn failed(target: Target<'_>, call: &Call<'_>, error: CallError) -> WriteE
     let error = call.blank_error(error);
     if let CallError::Connector(Error::Unauthorized(said)) = &error {
         let broken = CredentialStatus::Broken(said.clone());
-        let id = &target.live.credential.id;
-        if let Err(error) = target.environment.set_status(id, broken).await {
+        if let Err(error) = target.environment.judge(target.live, broken).await {
+            let id = &target.live.credential.id;
             tracing::warn!(credential = id, %error, "it is refused by its app, and that can't be stored");
         }
     }

@@ -285,8 +285,10 @@ impl Environment {
         mut secrets: BTreeMap<String, egress::Secret>,
         wanted: Use,
     ) -> Result<Access, VaultError> {
-        let withholding = connector.manifest.plan(plan);
-        let withholding = withholding.filter(|_| wanted == Use::Calls);
+        // What a plan that is no longer there held back is not given out either.
+        let plan_is = connector.manifest.plan(plan);
+        let withholds =
+            |name: &str| wanted == Use::Calls && plan_is.is_none_or(|plan| plan.withholds(name));
         let mut slots = BTreeMap::new();
         for (name, slot) in &connector.manifest.slots {
             let (scope, value) = match slot.scope {
@@ -297,7 +299,7 @@ impl Environment {
             let slot = egress::Slot {
                 scope,
                 signing: slot.signing,
-                withheld: withholding.is_some_and(|plan| plan.withholds(name)),
+                withheld: slot.scope == SlotScope::Credential && withholds(name),
                 values: value.into_iter().collect(),
             };
             slots.insert(name.clone(), slot);

@@ -71,10 +71,16 @@ pub(crate) async fn write_back(
     known(&body, &["currentData"])?;
     let data: Map<String, Value> =
         map(&mut body, "currentData")?.ok_or_else(|| wrong("currentData", "is required"))?;
-    let written = host
-        .connectors
-        .write_back(&asker.environment, &live, data, &cause)
-        .await;
+    let writing = tokio::spawn({
+        let (host, environment) = (host.clone(), asker.environment.clone());
+        async move {
+            let connectors = &host.connectors;
+            connectors
+                .write_back(&environment, &live, data, &cause)
+                .await
+        }
+    });
+    let written = writing.await.map_err(ApiError::internal)?;
     let answer = answer(&asker, written).await?;
     tracing::info!(
         environment = asker.environment.name,

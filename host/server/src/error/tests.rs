@@ -18,6 +18,8 @@ fn one_of_each() -> Vec<ApiError> {
     vec![
         ApiError::unauthorized("x"),
         ApiError::forbidden("x"),
+        ApiError::include_data_off(),
+        ApiError::websocket_expected(),
         ApiError::credential_header_missing(),
         ApiError::invalid_credential("x"),
         ApiError::credential_broken("x"),

@@ -11,7 +11,7 @@ class CodeCheck {
   #waiting;
 
   constructor(base, challenge, texts) {
-    const url = new URL(`${base}/auth/otp/${encodeURIComponent(challenge)}`);
+    const url = new URL(`${base}/auth/otp/${encodeURIComponent(challenge)}`, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     url.searchParams.set("rolloutUserAgent", `rollout-link@${VERSION}`);
     this.#url = url;

@@ -326,13 +326,17 @@ impl EnvStore {
     pub async fn forget_deliveries(&self, before: i64) -> Result<u64> {
         let mut all = 0;
         loop {
-            let mut tx = self.db.write().await?;
+            // Looked for before the transaction, because it may take long.
             let old = statement(format!(
                 "SELECT webhook_id, number FROM host_webhook_deliveries \
                  WHERE created_at < $1 OR webhook_id NOT IN (SELECT id FROM host_webhooks) \
                  LIMIT {BATCH}"
             ));
-            let old: Vec<(String, i64)> = old.bind(before).long().all(&mut tx).await?;
+            let old: Vec<(String, i64)> = old.bind(before).long().all(&self.db).await?;
+            if old.is_empty() {
+                return Ok(all);
+            }
+            let mut tx = self.db.write().await?;
             for (webhook_id, number) in &old {
                 for table in ["host_webhook_attempts", "host_webhook_deliveries"] {
                     let gone = statement(format!(
@@ -343,9 +347,6 @@ impl EnvStore {
                 }
             }
             self.db.commit(tx).await?;
-            if old.is_empty() {
-                return Ok(all);
-            }
             all += u64::try_from(old.len()).unwrap_or_default();
         }
     }

@@ -34,4 +34,5 @@ mod reading;
 mod sorting;
 mod state;
 mod tokens;
+mod webhooks;
 mod writes;
