@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollout_catalog::Issue;
-use rollout_catalog::manifest::{AuthMethod, Plan};
+use rollout_catalog::manifest::{AuthMethod, OAuth2, Plan};
 use rollout_sandbox::{CallError, Error, Upstream};
 use rollout_store::{CredentialChange, CredentialStatus, NewTokens, StoreError};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::connect::{Proof, Proven, public};
 use crate::environment::{Environment, Live, Use};
 use crate::inputs::Inputs;
 use crate::login::{Challenged, Step};
-use crate::oauth::{TokenEndpoint, TokenError};
+use crate::oauth::{TokenEndpoint, in_words};
 use crate::outbound::Cause;
 use crate::{ConnectError, Connector, Connectors};
 
@@ -99,11 +99,11 @@ impl Attempt<'_> {
                 Step::Challenged(challenged) => Obtained::Challenged(inputs, challenged),
             }),
             AuthMethod::ClientCredentials => {
-                let granted = self.token_endpoint(&inputs)?.grant().await;
-                let granted = granted.map_err(|error| match error {
-                    error @ TokenError::Refused { .. } => ConnectError::Refused(error.to_string()),
-                    error => ConnectError::Token(error),
+                let oauth = self.plan.oauth2().ok_or_else(|| {
+                    ConnectError::Invalid(vec![Issue::new("/plan", "has no token endpoint")])
                 })?;
+                let granted = self.token_endpoint(oauth, &inputs).grant().await;
+                let granted = granted.map_err(in_words)?;
                 let tokens = NewTokens { life: granted.life };
                 inputs.fields.extend(granted.fields);
                 inputs.secrets.extend(granted.secrets);
@@ -116,11 +116,13 @@ impl Attempt<'_> {
         }
     }
 
-    fn token_endpoint<'a>(&'a self, inputs: &'a Inputs) -> Result<TokenEndpoint<'a>, ConnectError> {
-        let oauth = self.plan.oauth2().ok_or_else(|| {
-            ConnectError::Invalid(vec![Issue::new("/plan", "has no token endpoint")])
-        })?;
-        Ok(TokenEndpoint {
+    /// The app's token endpoint, asked with what was entered.
+    pub(crate) fn token_endpoint<'a>(
+        &'a self,
+        oauth: &'a OAuth2,
+        inputs: &'a Inputs,
+    ) -> TokenEndpoint<'a> {
+        TokenEndpoint {
             egress: self.connectors.egress(),
             limits: self.connectors.limits(),
             environment: self.environment,
@@ -131,7 +133,7 @@ impl Attempt<'_> {
             entered: &inputs.secrets,
             live: None,
             cause: self.cause,
-        })
+        }
     }
 
     /// Has the account recognised, and stores it.

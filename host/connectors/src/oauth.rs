@@ -11,6 +11,7 @@ mod refresh;
 mod sign_in;
 mod state;
 
+pub(crate) use adopt::in_words;
 pub(crate) use endpoint::TokenEndpoint;
 pub use endpoint::{TokenError, secret_origin_field};
 pub(crate) use refresh::{NotRenewed, Renewal, ends_soon};

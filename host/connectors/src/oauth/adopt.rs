@@ -3,7 +3,7 @@
 use rollout_catalog::manifest::OAuth2;
 use rollout_store::now;
 
-use super::endpoint::{TokenEndpoint, TokenError};
+use super::endpoint::TokenError;
 use crate::ConnectError;
 use crate::attempt::Attempt;
 use crate::inputs::Inputs;
@@ -20,18 +20,7 @@ impl Attempt<'_> {
         let token = refresh.and_then(|token| inputs.secrets.get(&token.slot));
         let ended = || ConnectError::Refused("the access token has ended".to_owned());
         let token = token.cloned().ok_or_else(ended)?;
-        let endpoint = TokenEndpoint {
-            egress: self.connectors.egress(),
-            limits: self.connectors.limits(),
-            environment: self.environment,
-            connector: self.connector,
-            plan: &self.plan.key,
-            oauth,
-            fields: &inputs.fields,
-            entered: &inputs.secrets,
-            live: None,
-            cause: self.cause,
-        };
+        let endpoint = self.token_endpoint(oauth, inputs);
         let granted = endpoint.refresh(token.into()).await.map_err(in_words)?;
         inputs.fields.extend(granted.fields);
         inputs.secrets.extend(granted.secrets);
@@ -40,7 +29,8 @@ impl Attempt<'_> {
     }
 }
 
-fn in_words(error: TokenError) -> ConnectError {
+/// A refusal is said to the person who entered what is refused.
+pub(crate) fn in_words(error: TokenError) -> ConnectError {
     match error {
         TokenError::Refused { .. } => ConnectError::Refused(error.to_string()),
         error => ConnectError::Token(error),

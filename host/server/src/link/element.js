@@ -360,8 +360,10 @@ class RolloutLinkElement extends HTMLElement {
     try {
       const told = await this.#api.call("POST", "/credentials", body);
       work.end();
-      if (told.action === "OTP_REQUEST") this.#askCode(connector, told, form);
-      else if (told.id) await this.#added(connector, told);
+      // Whoever went elsewhere meanwhile is not fetched back.
+      const left = !form.isConnected;
+      if (told.action === "OTP_REQUEST" && !left) this.#askCode(connector, told, form);
+      else if (told.id) await this.#added(connector, told, left);
     } catch (error) {
       this.#refused(error, work, inputs);
     }
@@ -470,15 +472,17 @@ class RolloutLinkElement extends HTMLElement {
     this.#announce(title.textContent);
   }
 
-  async #added(connector, { id }) {
+  async #added(connector, { id }, left = false) {
     await this.#reread();
     if (!this.#credentials.some((credential) => credential.id === id)) {
       // It is there, though it could not be read back.
       this.#credentials.push({ id, appKey: connector.key, label: connector.name });
     }
     const { label } = this.#credentials.find((credential) => credential.id === id);
-    this.#view.replaceChildren();
-    this.#draw("h2");
+    if (!left) {
+      this.#view.replaceChildren();
+      this.#draw("h2");
+    } else if (!this.#busy) this.#draw();
     this.#announce(filled(this.#texts.added, { label: label || connector.name }));
     this.#dispatch("credential-added", { id, appKey: connector.key });
   }

@@ -18,7 +18,7 @@ export interface LinkError {
   error: Error;
 }
 
-/** A JWT that your server made, or a function that asks it for one. The function is asked again when a token has expired. */
+/** A JWT that your server made, or a function that asks it for one. The function is asked again when a token has expired. One element is of one person: for another one make another (in React: another `key`). */
 export type LinkToken = string | (() => string | Promise<string>);
 
 export interface LinkFieldOverride {
