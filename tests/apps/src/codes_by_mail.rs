@@ -52,6 +52,8 @@ struct World {
     password: String,
     /// How many sessions and access tokens were given out.
     given: usize,
+    /// How often people were read.
+    read: usize,
     slow: Duration,
 }
 
@@ -104,6 +106,11 @@ impl Simulator {
     /// How many sessions and access tokens it gave out.
     pub fn given(&self) -> usize {
         locked(&self.world).given
+    }
+
+    /// How often somebody read its people.
+    pub fn read(&self) -> usize {
+        locked(&self.world).read
     }
 
     /// Everything that it gave out and that still is good: what must be found nowhere.
@@ -247,6 +254,7 @@ async fn people(State(world): State<Shared>, headers: HeaderMap) -> Reply {
     if asker(&world, &headers).is_none() {
         return refused(StatusCode::UNAUTHORIZED, "sign in");
     }
+    locked(&world).read += 1;
     let person = |id: u32| json!({ "id": id.to_string(), "name": format!("Person {id}"), "email": format!("p{id}@codes.example") });
     (StatusCode::OK, Json((1..=3).map(person).collect()))
 }
