@@ -246,6 +246,10 @@ impl EnvStore {
         let mut webhook = there.swap_remove(at);
         if let Some(wanted) = &change.wanted {
             refuse_same(&there, Some(id), wanted)?;
+            if webhook.wanted.url != wanted.url {
+                // Another receiver, that has failed at nothing yet.
+                webhook.failing_since = None;
+            }
             webhook.wanted = wanted.clone();
         }
         if let Some(disabled) = &change.disabled {

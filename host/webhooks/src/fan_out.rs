@@ -86,7 +86,7 @@ impl FanOut {
         let mut stop = stop.clone();
         while !*stop.borrow() {
             work.mark_unchanged();
-            while self.step(environment, lease).await? {}
+            while !*stop.borrow() && self.step(environment, lease).await? {}
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 _ = work.changed() => {}

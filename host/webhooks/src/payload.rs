@@ -2,8 +2,10 @@
 
 use rollout_catalog::{Catalog, Category};
 use rollout_connectors::Environment;
-use rollout_store::{CREDENTIAL, Delivery, Event, StoreError, Webhook};
+use rollout_store::{ANY_EVENT, CREDENTIAL, Delivery, Event, StoreError, Webhook};
 use serde_json::{Map, Value, json};
+
+use crate::names::names_event;
 
 /// Where an event's records are read: the first of these categories that has its
 /// entity, and the entity's path there.
@@ -46,9 +48,11 @@ pub(crate) async fn payload(
         .filter(|one| webhook.category.is_empty() || one.to_string() == webhook.category)
         .collect();
     let own = webhook.credential_id.is_some();
-    // A credential's subscription calls the event as it was asked for.
-    let name = if own {
-        webhook.wanted.event.clone()
+    // A credential's subscription calls the event as it was asked for, unless it asks for
+    // another one by now.
+    let asked = &webhook.wanted.event;
+    let name = if own && asked != ANY_EVENT && names_event(asked, event) {
+        asked.clone()
     } else {
         event.name()
     };

@@ -271,7 +271,8 @@ impl Drop for Work {
 impl Work {
     async fn run(self, lease: Lease, asked: Instant, stop: watch::Receiver<bool>) {
         let mut hold = self.leases.hold(&self.environment, lease, asked);
-        let lease = hold.lease.clone();
+        let mut lease = hold.lease.clone();
+        let began = Instant::now();
         let lost = async {
             hold.lost().await;
             // A job that has just ended looks like one that was lost: what is left to
@@ -283,7 +284,8 @@ impl Work {
             () = lost => Err(StoreError::LeaseLost),
         };
         let store = self.environment.store();
-        let (queue, name, environment) = (lease.queue.name, &lease.name, &self.environment.name);
+        let (queue, name) = (lease.queue.name, lease.name.clone());
+        let environment = &self.environment.name;
         let after = match result {
             Ok(()) if *stop.borrow() => store.release_lease(&lease).await,
             Ok(()) => Ok(()),
@@ -298,6 +300,10 @@ impl Work {
             }
             Err(error) => {
                 tracing::warn!(environment, queue, name, %error, "work failed and is tried again");
+                // What went well for so long has not failed all the times before.
+                if began.elapsed() > RETRY.longest {
+                    lease.attempts = 1;
+                }
                 let wait = RETRY.wait(lease.attempts);
                 store.job_later(&lease, after(wait)).await
             }

@@ -8,6 +8,8 @@ use crate::{EnvStore, Result, StoreError, now};
 
 /// Rows that are cleared away in one transaction.
 const BATCH: i64 = 500;
+/// Attempts at one delivery that are kept: the last ones.
+const KEPT: i64 = 30;
 
 /// How far a delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,7 +237,20 @@ impl EnvStore {
         .bind(attempt.answer.as_slice())
         .execute(&mut tx)
         .await?;
+        query(
+            "DELETE FROM host_webhook_attempts \
+             WHERE webhook_id = $1 AND number = $2 AND attempt <= $3",
+        )
+        .bind(id)
+        .bind(number)
+        .bind(attempt.attempt - KEPT)
+        .execute(&mut tx)
+        .await?;
+        // Somebody wants it once more, and is not told that it was made already.
+        let again = query("SELECT again_at FROM host_jobs WHERE id = $1").bind(lease.id);
+        let again: Option<Option<i64>> = again.optional(&mut tx).await?;
         let state = match next {
+            Next::Delivered if again.flatten().is_some() => DeliveryState::Pending,
             Next::Delivered => DeliveryState::Delivered,
             Next::Again(_) | Next::Disabled(_) => DeliveryState::Pending,
         };
@@ -300,6 +315,24 @@ impl EnvStore {
     /// Has a delivery made once more, whatever became of it, now. False: there is none.
     pub async fn resend_delivery(&self, webhook_id: &str, number: i64) -> Result<bool> {
         let mut tx = self.db.write().await?;
+        let there = query(
+            "SELECT state FROM host_webhook_deliveries WHERE webhook_id = $1 AND number = $2",
+        );
+        let there: Option<String> = there
+            .bind(webhook_id)
+            .bind(number)
+            .optional(&mut tx)
+            .await?;
+        if there.is_none() {
+            return Ok(false);
+        }
+        // First the job, as those lock it who note an attempt.
+        let job = NewJob {
+            lane: webhook_id.to_owned(),
+            name: job_name(webhook_id, number),
+            due_at: now(),
+        };
+        self.jobs.enter(&mut tx, DELIVER, vec![job]).await?;
         let again = query(
             "UPDATE host_webhook_deliveries SET state = $3 WHERE webhook_id = $1 AND number = $2",
         );
@@ -310,12 +343,6 @@ impl EnvStore {
         if again.execute(&mut tx).await? == 0 {
             return Ok(false);
         }
-        let job = NewJob {
-            lane: webhook_id.to_owned(),
-            name: job_name(webhook_id, number),
-            due_at: now(),
-        };
-        self.jobs.enter(&mut tx, DELIVER, vec![job]).await?;
         self.db.commit(tx).await?;
         self.signal();
         Ok(true)

@@ -119,10 +119,9 @@ impl EnvStore {
             "ON CONFLICT DO NOTHING",
         );
         enter.run(&mut tx, rows).await?;
-        let enabled = deliveries
+        // Of disabled ones too: they end at once, and one that is enabled now is not missed.
+        let jobs: Vec<NewJob> = deliveries
             .iter()
-            .filter(|one| one.webhook.disabled.is_none());
-        let jobs: Vec<NewJob> = enabled
             .map(|one| NewJob {
                 lane: one.webhook.id.clone(),
                 name: job_name(&one.webhook.id, one.number),
