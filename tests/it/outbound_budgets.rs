@@ -99,11 +99,13 @@ async fn a_tighter_limit_of_some_requests_is_kept_too() {
     let [(_one, here), (_other, there)] = two(&app).await;
     let person = here.get("/crm/api/people?limit=1").await.ok()["people"][0].clone();
     // Their first sync is held to the same limit.
-    until("notes can be written", async || {
-        let answer = here.get("/crm/api/notes?limit=1").await;
-        (answer.status == 200).then_some(())
-    })
-    .await;
+    for account in [&here, &there] {
+        until("notes can be written", async || {
+            let answer = account.get("/crm/api/notes?limit=1").await;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
     let notes = (0..30).map(|number| {
         let account = if number % 2 == 0 { &here } else { &there };
         let note = json!({"personId": person["id"], "body": format!("note {number}")});
